@@ -134,11 +134,11 @@ def where(results: Results) -> str:
     commits = sorted({(call["commit"] or "?")[:7] for call in calls})
     seeds = len({run.seed for run in results.runs})
     done = sum(run.done for run in results.runs)
-    machine = next(iter(calls))["hardware"]["processor"] if calls else "?"
+    machines = sorted({call["hardware"]["processor"] for call in calls}) or ["?"]
     identity = results.identity
     return (
         f"{done} runs of {identity['epochs']} epochs, {seeds} seeds, commit {', '.join(commits)}, "
-        f"{machine}, one thread a run"
+        f"{', '.join(machines)}, one thread a run"
     )
 
 

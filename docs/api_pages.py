@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -41,7 +42,7 @@ def write_api_pages(folder: Path) -> None:
         except ModuleNotFoundError:
             continue
         written[f"{name}.md"] = _package(name, package)
-        for each in sorted(package.__all__, key=str.lower):
+        for each in package.__all__:
             written[f"{name}.{each}.md"] = _page(name, each, getattr(package, each))
     written["index.md"] = _index(list(written))
     for file, text in written.items():
@@ -59,17 +60,35 @@ def _index(files: list[str]) -> str:
     return f"# API reference\n\n```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n"
 
 
+def groups_of(package: ModuleType) -> dict[str, list[str]]:
+    """Return the public names of a package by purpose, as its docstring lists them.
+
+    Under a heading, an indented line has one or several names, then two spaces and a few words.
+    """
+    found: dict[str, list[str]] = {}
+    heading = ""
+    for line in inspect.cleandoc(package.__doc__ or "").splitlines():
+        if not line.startswith(" "):
+            heading = line
+        named = re.match(r"    (\w+(?:, \w+)*)(?:  |$)", line)
+        names = [each for each in named[1].split(", ") if each in package.__all__] if named else []
+        if names:
+            found.setdefault(heading, []).extend(names)
+    return found
+
+
 def _package(name: str, package: ModuleType) -> str:
-    """Return the page of a package: its docstring, and a table of its names."""
+    """Return the page of a package: its docstring, and its names by purpose."""
     about = inspect.cleandoc(package.__doc__ or "").split("\n\n")[0]
-    rows, pages = [], []
-    for each in sorted(package.__all__, key=str.lower):
-        rows.append(f"| [`{each}`]({name}.{each}.md) | {_summary(getattr(package, each))} |")
-        pages.append(f"{each} <{name}.{each}>")
+    tables, pages = [], []
+    for heading, names in groups_of(package).items():
+        rows = [f"| [`{n}`]({name}.{n}.md) | {_summary(getattr(package, n))} |" for n in names]
+        tables.append(f"## {heading or 'Names'}\n\n| Name | |\n|---|---|\n" + "\n".join(rows))
+        pages += [f"{each} <{name}.{each}>" for each in names]
     listed = "\n".join(pages)
     return (
-        f"# {PACKAGES[name]}\n\n`sampling.{name}`: {about}\n\n| Name | |\n|---|---|\n"
-        + "\n".join(rows)
+        f"# {PACKAGES[name]}\n\n`sampling.{name}`: {about}\n\n"
+        + "\n\n".join(tables)
         + f"\n\n```{{toctree}}\n:hidden:\n\n{listed}\n```\n"
     )
 

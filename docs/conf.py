@@ -2,6 +2,7 @@
 
     pip install -c constraints.txt -e '.[docs]'
     sphinx-build -W --keep-going -b html docs docs/_build/html
+    sphinx-build -b linkcheck docs docs/_build/linkcheck    needs a network
 
 The pages in `docs/api` are written by `api_pages.py`, from `__all__` of each package.
 """
@@ -38,6 +39,9 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings state types and shapes
 numpydoc_show_class_members = False  # autodoc lists them
 numpydoc_class_members_toctree = False
+
+linkcheck_timeout = 20  # seconds
+linkcheck_retries = 2
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sampling"

@@ -1,45 +1,36 @@
 """Which samples to use, how often, in what order and with what weight, for PyTorch.
 
-sampling.samplers
-    Samplers for `DataLoader`: which sample is drawn next.
-sampling.batch_selection
-    Which rows of a large batch to train on, chosen by their losses.
-sampling.training
-    Schedules by the progress of a run, and batch sizes from the gradient noise.
-sampling.loading
-    Batches of tensors in memory, without the cost of a loader of single samples.
-sampling.weighting
-    Loss weights: functions of the losses of a batch, for `reduce`.
-sampling.scores
-    Difficulty scores: training dynamics, GraNd, the score table.
-sampling.labeling
-    Which samples to label next, unbiased estimates from them, and how many are needed.
-sampling.clustering
-    k-means and nearest neighbours on faiss, seeded and checked.
-sampling.selection
-    Coreset selection and data pruning; all methods have one signature.
-sampling.reports
-    The report of a selection, for the reviewer of rows to be deleted.
-sampling.embedding
-    Embeddings of texts and images, by a model on disk.
-sampling.io
-    Files of selections and scores, written atomically.
-sampling.integrations
-    Lightning, Hugging Face, accelerate, torchdata: no sampler is replaced or lost.
-sampling.testing
-    Contract checks that any sampler must pass, also your own.
-sampling.bench
-    Accuracy of each sampler at a given training cost.
-sampling.Indexed
-    A dataset that yields (index, sample).
-sampling.Selection
-    Selected samples with their weights.
-sampling.Score
-    A number for each sample, with its direction.
+During training
+    samplers            samplers for `DataLoader`: which sample is drawn next
+    Indexed             a dataset that yields (index, sample)
+    batch_selection     which rows of a large batch to train on, by their losses
+    weighting           loss weights, from the losses of a batch, for `reduce`
+    training            schedules by progress, batch sizes from the gradient noise
+    loading             batches of tensors in memory, faster than a loader of single samples
+    integrations        Lightning, Hugging Face, accelerate, torchdata
+    distributed         the ranks of a run, for a sampler or a loop of your own
+
+Before training
+    selection           coresets and pruning; all methods have one signature
+    scores              difficulty and usefulness of samples: training dynamics, GraNd, wrong labels
+    clustering          k-means and nearest neighbours on faiss, seeded and checked
+    embedding           embeddings of texts and images, by a model on disk
+    labeling            which samples to label next, and how many are needed
+    engine              where work on large tables is done: threads, or Ray
+    Selection           selected samples with their weights
+    Score               a number for each sample, with what a high value means
+
+Files, reports, checks
+    io                  tables of embeddings and columns, selections, exports
+    reports             one page for the reviewer of rows to be deleted
+    bench               accuracy of each sampler at a given training cost
+    testing             contract checks that any sampler must pass, also your own
 
 Importing `sampling` loads nothing else, not even numpy: each package is loaded when it is first
 used.
 """
+
+from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
@@ -53,6 +44,7 @@ if TYPE_CHECKING:
         clustering,
         distributed,
         embedding,
+        engine,
         integrations,
         io,
         labeling,
@@ -78,6 +70,7 @@ __all__ = [
     "clustering",
     "distributed",
     "embedding",
+    "engine",
     "integrations",
     "io",
     "labeling",

@@ -1,5 +1,7 @@
 """`python -m sampling`, and the command `sampling`."""
 
+from __future__ import annotations
+
 from ._interrupt import run
 
 

@@ -10,6 +10,8 @@ run, and how many of the files `done-0.safetensors`, ... belong to it. These hol
 loops returned, and what running ones have added.
 """
 
+from __future__ import annotations
+
 import functools
 import hashlib
 import json
@@ -56,7 +58,7 @@ class Part:
     """
 
     name: str = ""
-    owner: "_Checkpoint | None" = None
+    owner: _Checkpoint | None = None
     state: dict[str, NDArray[Any]] = field(default_factory=dict)
     added: list[dict[str, NDArray[Any]]] = field(default_factory=list)
     make: Callable[[], Arrays] | None = None

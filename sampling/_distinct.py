@@ -1,5 +1,7 @@
 """The distinct values of an array."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

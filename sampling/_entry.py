@@ -1,5 +1,7 @@
 """An entry of a registry: what a method is for, where it is from, and what is known of it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,5 +1,7 @@
 """What identifies the arguments of an object: digests, and a short text of each for messages."""
 
+from __future__ import annotations
+
 import array
 import dataclasses
 import enum
@@ -51,7 +53,7 @@ def _checksum_of(array: NDArray[Any]) -> bytes:
     return total.to_bytes(8, "little") + data[whole:].tobytes()
 
 
-def named_parts(identity: "Mapping[str, object] | tuple[object, ...]") -> Mapping[str, object]:
+def named_parts(identity: Mapping[str, object] | tuple[object, ...]) -> Mapping[str, object]:
     """Return the parts of an identity by name; those of a tuple are numbered."""
     if isinstance(identity, Mapping):
         return identity
@@ -152,7 +154,7 @@ class Digest(str):
     shown: str
 
     @classmethod
-    def of(cls, array: NDArray[Any]) -> "Digest":
+    def of(cls, array: NDArray[Any]) -> Digest:
         """Return the digest of an array of numbers or strings."""
         found = cls(fingerprint(array))
         found.shown = f"<{array.dtype} {array.shape}>"

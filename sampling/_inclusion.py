@@ -1,5 +1,7 @@
 """Expected draws in proportion to weights, of which no sample has more than a given number."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from .types import Floats

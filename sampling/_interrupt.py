@@ -7,6 +7,8 @@ executed from text (every `dataclass` is), the interpreter also exits by the sig
 exit code, even if the exception was caught.
 """
 
+from __future__ import annotations
+
 import _thread
 import os
 import signal
@@ -33,7 +35,7 @@ class Interrupt(KeyboardInterrupt):
     last : list, set to hold only this interrupt
     """
 
-    def __init__(self, last: "list[Interrupt]") -> None:
+    def __init__(self, last: list[Interrupt]) -> None:
         super().__init__()
         last[:] = [self]
 

@@ -1,5 +1,7 @@
 """Optional dependencies: imported when used; an error names the command that installs them."""
 
+from __future__ import annotations
+
 import importlib
 from types import ModuleType
 

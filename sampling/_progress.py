@@ -1,5 +1,7 @@
 """Progress of long loops: a bar on a terminal; elsewhere a line every half minute."""
 
+from __future__ import annotations
+
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -12,6 +14,7 @@ __all__ = ["Steps", "steps"]
 T = TypeVar("T")
 _PAUSE = 30.0  # seconds between lines, where no terminal shows a bar
 _DELAY = 2.0  # seconds before a bar is shown
+_UNEVEN = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}]"
 
 
 class Steps:
@@ -23,14 +26,20 @@ class Steps:
     total : int, optional
         Number of steps.
     unit : str, default "it"
+    even : bool, default True
+        Whether all steps take about as long as each other, so that the time left follows from
+        those done; otherwise none is stated.
     """
 
-    def __init__(self, title: str, total: int | None = None, *, unit: str = "it") -> None:
+    def __init__(
+        self, title: str, total: int | None = None, *, unit: str = "it", even: bool = True
+    ) -> None:
         self._title, self._total, self._first, self._done = title, total, 0, 0
+        self._even = even
         self._began = self._last = time.monotonic()
         self._bar: tqdm[Any] = tqdm(
             total=total, desc=title, leave=False, disable=None, delay=_DELAY, unit=unit,
-            unit_scale=unit == "B",
+            unit_scale=unit == "B", bar_format=None if even else _UNEVEN,
         )  # fmt: skip
 
     def skip(self, count: int) -> None:
@@ -56,9 +65,9 @@ class Steps:
         line = f"{self._title}: {self._done:,} of {self._total:,}"
         new = self._done - self._first
         left = (self._last - self._began) / max(1, new) * (self._total - self._done)
-        return f"{line}, about {left / 60:.1f} min left" if new else line
+        return f"{line}, about {left / 60:.1f} min left" if new and self._even else line
 
-    def __enter__(self) -> "Steps":
+    def __enter__(self) -> Steps:
         return self
 
     def __exit__(self, *error: object) -> None:

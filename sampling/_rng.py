@@ -8,6 +8,8 @@ the numpy release or the platform. The package never uses a global random state.
 a bijection of 64-bit words in which every input bit flips each output bit with probability 1/2.
 """
 
+from __future__ import annotations
+
 import hashlib
 import struct
 

@@ -1,5 +1,7 @@
 """Shares of classes and domains from their sizes."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -4,6 +4,8 @@ The public functions are called with small inputs, so that each kernel is compil
 they pass to it: both float widths, and read-only arrays, such as memory maps.
 """
 
+from __future__ import annotations
+
 import inspect
 import tempfile
 from collections.abc import Callable, Iterator

@@ -1,5 +1,7 @@
 """Warnings that point at the line of the user, through however many frames of the package."""
 
+from __future__ import annotations
+
 import os
 import sys
 import warnings

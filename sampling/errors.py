@@ -1,5 +1,7 @@
 """The two exceptions of the package; every other error is a `TypeError` or a `ValueError`."""
 
+from __future__ import annotations
+
 __all__ = ["MissingExtraError", "StateError"]
 
 

@@ -1,5 +1,7 @@
 """Aliases of array types. A leaf: it imports nothing from the package."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, TypeAlias
 

@@ -448,7 +448,9 @@ def test_numbers_are_returned_as_they_are():
 )
 def test_what_is_no_int_is_named_with_its_row(values, found):
     for check in (lambda name, each: _check.codes(name, each, 3), _check.refuse_other_than_ints):
-        with pytest.raises(TypeError, match=message(f"x must hold ints, got {found}")):
+        with pytest.raises(
+            TypeError, match=rf"^x must hold ints, got {re.escape(found)}(: number|$)"
+        ):
             check("x", values)
     with pytest.raises(TypeError, match=message(f"x must hold ints, got {found}")):
         _check.unique_rows("x", values)
@@ -727,3 +729,11 @@ def test_everything_that_takes_several_words_takes_one():
     assert Settings(methods="ucb", keep=0.5).checked().methods == ("ucb",)
     with pytest.raises(ValueError, match="methods must be names of"):
         Settings(methods="ccz").checked()
+
+
+def test_names_instead_of_codes_are_refused_with_the_way_to_number_them():
+    with pytest.raises(
+        TypeError,
+        match=r"got dtype <U3, with 'cat' in row 0: number the classes",
+    ):
+        _check.codes("labels", np.array(["cat", "dog"]), 2)

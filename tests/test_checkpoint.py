@@ -217,6 +217,10 @@ def test_lines_are_written_where_there_is_no_terminal(capsys, monkeypatch):
         "counting: 60 of 100, about 0.7 min left",
         "counting: 90 of 100, about 0.2 min left",
     ]
+    with _progress.Steps("picking", 100, even=False) as bar:  # the first picks take longest
+        now[0] += 40.0
+        bar.update(2)
+    assert capsys.readouterr().err == "picking: 2 of 100\n"
 
 
 def test_a_plan_resumes_inside_a_stage_unless_it_has_changed(clock, tmp_path, monkeypatch):

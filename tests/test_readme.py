@@ -66,10 +66,8 @@ def test_the_loop_serves_every_sampler_but_those_that_need_more(task):
     assert more == needs
 
 
-def test_it_is_short_and_its_links_lead_somewhere():
+def test_it_is_short():
     assert len(TEXT.splitlines()) <= 150
-    for link in re.findall(r"\]\(([^)#]+)\)", TEXT):
-        assert (ROOT / link).exists(), link
 
 
 @pytest.mark.parametrize("name", ["harness", "selection_table"])
@@ -86,6 +84,18 @@ def test_the_tables_of_training_are_the_generated_ones(monkeypatch):
     made = importlib.import_module("training")
     printed = BENCHMARKS.split(made.BEGIN)[1].split(made.END)[0]
     assert printed.strip() == made.tables().strip()
+
+
+def test_intervals_that_a_page_states_are_those_of_the_tables():
+    """So a page cannot keep a figure of runs that were replaced."""
+    pages = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
+    found = {
+        (name, each)
+        for name, text in {**pages, "README.md": TEXT}.items()
+        for each in re.findall(r"[-+]\d+\.\d+ to [-+]\d+\.\d+", text)
+    }
+    assert len(found) > 5
+    assert {each for each in found if each[1] not in BENCHMARKS} == set()
 
 
 def test_amp(task):

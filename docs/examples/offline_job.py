@@ -78,7 +78,7 @@ def main() -> None:
         [
             Stage(
                 "semdedup",
-                columns={"quality": "quality"},  # of copies, keep the best
+                columns={"quality": "quality:keep"},  # of copies, keep the best
                 settings={"threshold": args.threshold},
             ),
             Stage("ccs", args.keep, columns={"scores": "loss:harder", "groups": "language"}),

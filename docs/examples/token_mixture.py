@@ -41,7 +41,7 @@ class Documents(Dataset[torch.Tensor]):
 def collate(rows: list[tuple[int, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Pad the documents of a batch with zeros."""
     indices, texts = zip(*rows, strict=True)
-    return torch.tensor(indices), pad_sequence(texts, batch_first=True)
+    return torch.tensor(indices), pad_sequence(list(texts), batch_first=True)
 
 
 class Model(torch.nn.Module):
@@ -89,10 +89,10 @@ def main() -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
     first, saved = 0, args.out / "saved.pt"
     if saved.exists():
-        first, state, *states = torch.load(saved, weights_only=True)
-        batches.load_state_dict(state)
-        for each, of_each in zip((model, optimizer), states, strict=True):
-            each.load_state_dict(of_each)
+        first, of_batches, of_model, of_optimizer = torch.load(saved, weights_only=True)
+        batches.load_state_dict(of_batches)
+        model.load_state_dict(of_model)
+        optimizer.load_state_dict(of_optimizer)
 
     for epoch in range(first, args.epochs):
         batches.set_epoch(epoch)
@@ -105,11 +105,13 @@ def main() -> None:
             batches.reduce(losses.sum(1), indices, denominator=predicted).backward()
             optimizer.step()
         new = args.out / "part.pt"
-        state = batches.state_dict()
-        torch.save([epoch + 1, state, model.state_dict(), optimizer.state_dict()], new)
+        states = [batches.state_dict(), model.state_dict(), optimizer.state_dict()]
+        torch.save([epoch + 1, *states], new)
         new.replace(saved)  # at once: an interruption leaves the old file
-        shares = dict(zip(mixture.names, mixture.token_shares(epoch).round(3), strict=True))
-        print(f"epoch {epoch}: {len(batches)} batches, loss {losses.mean():.2f}, shares {shares}")
+        shares = zip(parts, mixture.token_shares(epoch), strict=True)
+        named = ", ".join(f"{name} {share:.3f}" for name, share in shares)
+        loss = losses.sum().item() / predicted  # of the last batch, by token
+        print(f"epoch {epoch}: {len(batches)} batches, loss {loss:.2f}, tokens: {named}")
 
 
 if __name__ == "__main__":

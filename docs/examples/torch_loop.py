@@ -9,6 +9,7 @@ the resumed run trains on exactly the batches that were left.
 import argparse
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +41,7 @@ optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
 scaler = torch.amp.GradScaler(device, enabled=args.amp and half is torch.float16)
 sampler = InfoBatchSampler(train, num_epochs=args.epochs, seed=0)
 loader = DataLoader(train, batch_size=args.batch_size, sampler=sampler)
-parts = {"model": model, "optimizer": optimizer, "scaler": scaler}
+parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "scaler": scaler}
 
 
 def save(step: int, consumed: int) -> None:

@@ -34,7 +34,8 @@ def made(size: int, seed: int) -> list[dict[str, Any]]:
     rng = np.random.default_rng(seed)
     tokens = rng.integers(10, VOCABULARY, (size, LENGTH))
     labels = rng.integers(0, 2, size)
-    tokens[labels == 1, rng.integers(0, LENGTH)] = 7
+    rows = np.flatnonzero(labels)
+    tokens[rows, rng.integers(0, LENGTH, rows.size)] = 7
     return [
         {"input_ids": ids.tolist(), "labels": int(label)}
         for ids, label in zip(tokens, labels, strict=True)

@@ -4,6 +4,8 @@ Each function returns the argument in the form that later code relies on. Ranges
 in the messages: `rank must be in [0, 8), got 8`.
 """
 
+from __future__ import annotations
+
 import difflib
 import math
 import operator
@@ -513,9 +515,13 @@ def labels(name: str, values: ArrayLike) -> NDArray[Any]:
     return array
 
 
+# The order is that of scikit-learn's `classes_`, so of the columns of its probabilities.
+NUMBERED = ": number the classes, names in sorted order, as pandas.factorize(names, sort=True)[0]"
+
+
 def codes(name: str, values: NDArray[Any], high: int, low: int = 0) -> None:
     """Refuse cluster numbers, or rows, outside [low, high)."""
-    refuse_other_than_ints(name, values)
+    refuse_other_than_ints(name, values, NUMBERED if values.dtype.kind in "OTUS" else "")
     bad = (values < low) | (values >= high)
     if bad.any():
         row = int(np.argwhere(bad)[0, 0])
@@ -526,7 +532,7 @@ def codes(name: str, values: NDArray[Any], high: int, low: int = 0) -> None:
         )
 
 
-def refuse_other_than_ints(name: str, values: NDArray[Any]) -> None:
+def refuse_other_than_ints(name: str, values: NDArray[Any], remedy: str = "") -> None:
     """Refuse an array (N, ...) of another dtype than ints; name the first row that holds no int."""
     if values.dtype.kind in "iu":
         return
@@ -537,7 +543,7 @@ def refuse_other_than_ints(name: str, values: NDArray[Any]) -> None:
     if values.dtype.kind == "f":
         wrong = _first_where(lambda each: each != each or each != np.floor(each), rows)
     if wrong is not None:
-        raise TypeError(f"{found}, with {wrong[1]!r} in row {wrong[0]}")
+        raise TypeError(f"{found}, with {wrong[1]!r} in row {wrong[0]}{remedy}")
     raise TypeError(f"{found}: convert it to int64")
 
 

@@ -4,6 +4,8 @@ numpy converts anything with a length and entries to an array. A dataset has bot
 read all of it, and decode every image, before finding that its entries are not numbers.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn

@@ -9,6 +9,8 @@ JAX, TensorFlow, anything else          what `numpy.asarray` makes of it
 on the meta device, sparse, quantized   refused, with the remedy
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -58,7 +60,7 @@ def native(array: NDArray[Any]) -> NDArray[Any]:
     return array if kind.isnative else array.astype(kind.newbyteorder("="))
 
 
-def _kinds(values: "list[Any] | tuple[Any, ...]") -> set[type]:
+def _kinds(values: list[Any] | tuple[Any, ...]) -> set[type]:
     return set(map(type, values))
 
 

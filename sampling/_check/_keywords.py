@@ -6,20 +6,31 @@ of torch or scikit-learn, our most similar name, or the callables that accept th
 also gets a `repr` that shows its constructor arguments.
 """
 
-import ast
+from __future__ import annotations
+
 import difflib
 import functools
 import inspect
 import json
-import textwrap
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from operator import length_hint
 from typing import Any, TypeVar, get_args
 
+import numpy as np
+
 T = TypeVar("T", bound=Callable[..., Any])
 
 LONG = 60  # characters of an argument in short form
+
+
+class Text(str):
+    """An annotation, or a default that is described: printed in a signature without quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
 
 _HERE: list[Callable[..., Any]] = []  # all decorated callables, to find those that accept a keyword
 
@@ -128,9 +139,13 @@ _PRUNED = {word for word, ours in _OURS.items() if ours[0] == "drop_prob"}
 def told(thing: T) -> T:
     """Make a function, method or class refuse unknown keywords under its own name when called."""
     if inspect.isclass(thing):
+        for base in thing.__mro__:
+            for each in vars(base).values() if base.__module__.startswith("sampling.") else ():
+                _unquote(getattr(each, "__func__", each))
         _tell_class(thing)
         _HERE.append(thing)
         return thing
+    _unquote(thing)
     method = "." in thing.__qualname__ and "<locals>" not in thing.__qualname__
 
     @functools.wraps(thing)
@@ -146,10 +161,16 @@ def told(thing: T) -> T:
                 refuse(name, kwargs, known, thing.__module__)
         return thing(*args, **kwargs)
 
-    call.__signature__ = _Readable.of(thing)  # type: ignore[attr-defined]
     if not method:
         _HERE.append(call)
     return call  # type: ignore[return-value]  # the same signature
+
+
+def _unquote(function: Any) -> None:
+    """Let signatures print annotations as the source has them: `ArrayLike`, not 'ArrayLike'."""
+    if inspect.isfunction(function):
+        notes = function.__annotations__
+        notes |= {name: Text(note) for name, note in notes.items() if isinstance(note, str)}
 
 
 def refuse(name: str, given: Iterable[str], known: Iterable[str], module: str = "") -> None:
@@ -229,13 +250,26 @@ def _accepted(function: Callable[..., Any]) -> dict[str, None] | None:
     known: dict[str, None] = {}
     for parameter in _signature(function).parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:
-            keywords = get_args(parameter.annotation)
-            if not keywords or not hasattr(keywords[0], "__annotations__"):
+            keywords = _keywords_of(function, parameter)
+            if keywords is None:
                 return None
-            known |= dict.fromkeys(keywords[0].__annotations__)
+            known |= dict.fromkeys(keywords.__annotations__)
         elif parameter.kind not in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
             known[parameter.name] = None
     return known
+
+
+def _keywords_of(function: Any, parameter: inspect.Parameter) -> Any:
+    """Return the TypedDict of `**options: Unpack[Keywords]`; None for any other parameter."""
+    if parameter.kind is not parameter.VAR_KEYWORD:
+        return None
+    named = re.fullmatch(r"(?:\w+\.)*Unpack\[(\w+)\]", str(parameter.annotation))
+    if isinstance(parameter.annotation, str) and named:  # as its module defers evaluation
+        made = function.__init__ if inspect.isclass(function) else function
+        found = inspect.unwrap(made).__globals__.get(named[1])
+    else:
+        found = next(iter(get_args(parameter.annotation)), None)
+    return found if hasattr(found, "__annotations__") else None
 
 
 # ------------------------------------------------------------------ classes
@@ -246,16 +280,6 @@ class _Signature:
 
     def __get__(self, made: object, owner: type) -> inspect.Signature:
         return _shown(owner)
-
-
-class Text:
-    """An annotation as it is written, or a default that is described, in a signature."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __repr__(self) -> str:
-        return self.text
 
 
 _DEFAULTS: dict[Any, Mapping[str, Any]] = {}  # of keywords, by their TypedDict
@@ -280,103 +304,24 @@ def own_defaults(owner: type) -> dict[str, Any]:
 @functools.cache
 def _shown(owner: type) -> inspect.Signature:
     """Return the signature of a class for `help` and completion: with its options spelled out."""
-    found = _signature(owner)
-    fields_ = {each.name: each for each in fields(owner)} if is_dataclass(owner) else {}
-    written = _fields_written(owner) if fields_ else _written(owner.__init__)
-    own = own_defaults(owner)
+    found, own = _signature(owner), own_defaults(owner)
+    fields_ = fields(owner) if is_dataclass(owner) else ()
+    made = {f.name: f.default_factory for f in fields_ if f.default_factory is not MISSING}
     shown: list[inspect.Parameter] = []
     for each in found.parameters.values():
-        keywords = get_args(each.annotation)
-        if each.kind is not each.VAR_KEYWORD or not keywords or keywords[0] not in _DEFAULTS:
-            each = each.replace(annotation=written.get(each.name, each.annotation))
-            if each.name in fields_ and fields_[each.name].default_factory is not MISSING:
-                made: Any = fields_[each.name].default_factory
-                each = each.replace(default=Text(f"{made.__name__}()"))  # not "<factory>"
+        if each.name.startswith("_"):
+            continue  # a private field
+        keywords = _keywords_of(owner, each)
+        if keywords in _DEFAULTS:
+            for name, default in _DEFAULTS[keywords].items():
+                note = Text(keywords.__annotations__[name].__forward_arg__)
+                one = inspect.Parameter(name, each.KEYWORD_ONLY, default=default, annotation=note)
+                shown.append(one.replace(default=own.get(name, default)))
+        elif each.name in made:  # `{}`, not "<factory>"
+            shown.append(each.replace(default=Text(short(made[each.name]()))))
+        else:
             shown.append(each)
-            continue
-        for name, default in _DEFAULTS[keywords[0]].items():
-            default, note = own.get(name, default), keywords[0].__annotations__[name]
-            note = note.__forward_arg__ if hasattr(note, "__forward_arg__") else note
-            note = Text(note) if isinstance(note, str) else note
-            shown.append(
-                inspect.Parameter(name, each.KEYWORD_ONLY, default=default, annotation=note)
-            )
     return found.replace(parameters=shown, return_annotation=found.empty)
-
-
-def _written(function: Any) -> dict[str, Text]:
-    """Return the annotations of a function as its source has them: "ArrayLike | None"."""
-    node = _source_of(function)
-    if not isinstance(node, ast.FunctionDef):
-        return {}
-    named = node.args
-    every = [*named.posonlyargs, *named.args, *named.kwonlyargs, named.vararg, named.kwarg]
-    notes = {each.arg: each.annotation for each in every if each is not None}
-    notes["return"] = node.returns
-    return {name: _text_of(note) for name, note in notes.items() if note is not None}
-
-
-def _fields_written(owner: type) -> dict[str, Text]:
-    """Return the annotations of the fields of a dataclass as its source has them."""
-    found: dict[str, Text] = {}
-    for base in reversed(owner.__mro__):
-        node = _source_of(base) if is_dataclass(base) else None
-        for each in node.body if isinstance(node, ast.ClassDef) else ():
-            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
-                found[each.target.id] = _text_of(each.annotation)
-    return found
-
-
-def _source_of(thing: Any) -> ast.stmt | None:
-    """Return the statement that defines a function or a class; None without its source."""
-    try:
-        return ast.parse(textwrap.dedent(inspect.getsource(thing))).body[0]
-    except (OSError, TypeError, SyntaxError):  # typed in, or made by `dataclass`
-        return None
-
-
-def _text_of(note: ast.expr) -> Text:
-    quoted = isinstance(note, ast.Constant) and isinstance(note.value, str)
-    return Text(str(note.value) if quoted else ast.unparse(note))  # type: ignore[attr-defined]
-
-
-class _Readable(inspect.Signature):
-    """Signature of a function whose text has the annotations as the source has them.
-
-    Evaluated, the annotation `ArrayLike` alone is four lines of `help`. Parameters keep the
-    evaluated ones; the source is read only when the text is asked for.
-    """
-
-    __slots__ = ("function",)
-    function: Callable[..., Any]
-
-    @classmethod
-    def of(cls, function: Callable[..., Any]) -> "_Readable":
-        found = inspect.signature(function)
-        made = cls([*found.parameters.values()], return_annotation=found.return_annotation)
-        made.function = function
-        return made
-
-    def replace(self, **given: Any) -> "_Readable":
-        made = super().replace(**given)
-        made.function = self.function
-        return made
-
-    def written(self) -> inspect.Signature:
-        notes = _written(self.function)
-        shown = [
-            each.replace(annotation=notes.get(each.name, each.annotation))
-            for each in self.parameters.values()
-        ]
-        returns = notes.get("return", self.return_annotation)
-        return inspect.Signature(shown, return_annotation=returns)
-
-    def __str__(self) -> str:
-        return str(self.written())
-
-    def format(self, **options: Any) -> str:  # what `help` calls from Python 3.13 on
-        made: Any = self.written()
-        return str(made.format(**options))
 
 
 def _tell_class(owner: Any) -> None:  # a class, whose attributes are set
@@ -401,6 +346,8 @@ def _tell_class(owner: Any) -> None:  # a class, whose attributes are set
     owner.__signature__ = _Signature()
     if owner.__repr__ is object.__repr__:
         owner.__repr__ = _repr
+    elif hasattr(owner.__repr__, "__wrapped__"):  # made by `dataclass`
+        owner.__repr__ = _repr_of_fields
 
 
 def _described(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, str]:
@@ -424,6 +371,19 @@ def _described(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> d
 def _repr(made: Any) -> str:  # of any decorated class
     given = {**made.__dict__.get("_given", {}), **getattr(made, "_found", dict)()}
     return f"{type(made).__name__}({', '.join(f'{name}={each}' for name, each in given.items())})"
+
+
+def _repr_of_fields(made: Any) -> str:  # of a decorated dataclass
+    given = [f"{f.name}={_values(getattr(made, f.name))}" for f in fields(made) if f.repr]
+    return f"{type(made).__name__}({', '.join(given)})"
+
+
+def _values(value: Any) -> str:  # any field
+    """Return a field in short form; of a result such as counts of groups, the numbers."""
+    if isinstance(value, np.ndarray) and value.ndim == 1 and value.size <= 8:
+        listed = [f"{v:.6g}" if isinstance(v, float) else repr(v) for v in value.tolist()]
+        return f"[{', '.join(listed)}]"
+    return short(value)
 
 
 def short(value: Any) -> str:  # any argument

@@ -10,6 +10,8 @@ Strings are encoded as numbers at once. They are never stored at a fixed width: 
 among many short ones would take N times its length.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -43,7 +45,7 @@ class Labels:
         self.names, self.codes = names, codes
 
     @classmethod
-    def of(cls, ids: NDArray[Any]) -> "Labels":
+    def of(cls, ids: NDArray[Any]) -> Labels:
         """Return the classes of an array of ints or bools; -1 is unlabelled."""
         names, codes = np.unique(ids, return_inverse=True)
         if ids.dtype.kind in "iu" and int(names[0]) == UNLABELLED:
@@ -51,7 +53,7 @@ class Labels:
         return cls(names, codes.astype(np.int64, copy=False))
 
     @classmethod
-    def among(cls, words: list[Any], codes: Codes) -> "Labels":
+    def among(cls, words: list[Any], codes: Codes) -> Labels:
         """Return the classes of codes into distinct words in any order; -1 is missing."""
         used = np.bincount(codes[codes >= 0], minlength=len(words)) > 0
         order = sorted(np.flatnonzero(used).tolist(), key=words.__getitem__)
@@ -96,7 +98,7 @@ def _plain(word: Any) -> Any:  # str or bytes
     return str.__str__(word) if isinstance(word, str) else bytes(memoryview(word))
 
 
-def read(name: str, values: ArrayLike) -> "NDArray[Any] | Labels":
+def read(name: str, values: ArrayLike) -> NDArray[Any] | Labels:
     """Return labels as an array of ints (-1: unlabelled) or bools (N,), or as `Labels`: of strings.
 
     Raises
@@ -113,7 +115,7 @@ def read(name: str, values: ArrayLike) -> "NDArray[Any] | Labels":
 
 def _read(
     name: str, array: NDArray[Any] | Labels, missing: NDArray[np.bool_] | None
-) -> "NDArray[Any] | Labels":
+) -> NDArray[Any] | Labels:
     if isinstance(array, Labels):
         return array
     if missing is None:
@@ -127,9 +129,7 @@ def _read(
     return ids
 
 
-def opened(
-    name: str, values: ArrayLike
-) -> "tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]":
+def opened(name: str, values: ArrayLike) -> tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]:
     """Return the content of a container: numbers (N,) and a mask of missing ones, or `Labels`.
 
     The numbers are ints, floats or bools of any meaning; those of missing entries are arbitrary.
@@ -223,7 +223,7 @@ def grouped(
     return found.names, found.codes
 
 
-def as_group(read: "NDArray[Any] | Labels") -> Labels:
+def as_group(read: NDArray[Any] | Labels) -> Labels:
     """Return labels in which the unlabelled samples, if any, form a group named -1."""
     found = read if isinstance(read, Labels) else Labels.of(read)
     if not (found.codes == UNLABELLED).any():
@@ -243,7 +243,7 @@ def as_group(read: "NDArray[Any] | Labels") -> Labels:
 def _held(
     name: str,
     values: Any,  # any container of labels
-) -> "tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]":
+) -> tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]:
     """Return the array in a container, and a mask of its masked or null entries."""
     if isinstance(values, np.ma.MaskedArray):
         return np.asarray(values.data), np.ma.getmaskarray(values)
@@ -266,7 +266,7 @@ def _held(
 
 def _of_pandas(
     values: Any,  # a Series, an Index or an array of pandas
-) -> "tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]":
+) -> tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]:
     """Read a Series, an Index or an extension array of pandas.
 
     numpy would convert ints with missing values to floats and round them.
@@ -294,7 +294,7 @@ def _of_pandas(
 def _of_arrow(
     name: str,
     values: Any,  # an Arrow array, or a container of one
-) -> "tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]":
+) -> tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]:
     """Read an Arrow array, chunked or not; nulls are missing."""
     import pyarrow as pa  # imported only by users of Arrow arrays
 
@@ -325,7 +325,7 @@ def _of_arrow(
     return held, missing if missing.any() else None
 
 
-def _of_arrow_words(chunks: Sequence[Any]) -> "NDArray[Any] | Labels":
+def _of_arrow_words(chunks: Sequence[Any]) -> NDArray[Any] | Labels:
     """Return Arrow strings as `Labels`; each distinct string is converted once per chunk."""
     numbers: dict[Any, int] = {}
     parts = []
@@ -371,7 +371,7 @@ def _of_words(array: NDArray[Any], missing: NDArray[np.bool_] | None) -> Labels:
 
 def _of_objects(
     name: str, array: NDArray[np.object_], missing: NDArray[np.bool_] | None
-) -> "tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]":
+) -> tuple[NDArray[Any] | Labels, NDArray[np.bool_] | None]:
     """Return labels that are Python objects: all str, all bytes, all bool, or all whole numbers."""
     rows = array.tolist()
     kinds = {each: _kind(each) for each in set(map(type, rows))}

@@ -1,5 +1,7 @@
 """Embeddings that come as a list for each row: of Python, of pandas, of pyarrow."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import Any, cast
 

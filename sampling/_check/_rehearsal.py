@@ -5,6 +5,8 @@ a placeholder that ends the call on first access: invalid arguments raise early,
 and the same message, and no check is written twice.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NoReturn
 

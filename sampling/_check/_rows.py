@@ -4,6 +4,8 @@ A memory map would work too, but its pages count as memory of the process (one r
 megabytes) until the system reclaims them.
 """
 
+from __future__ import annotations
+
 import copy
 import os
 from pathlib import Path
@@ -120,7 +122,7 @@ class Rows:
             return self[:]
         return np.memmap(self._path, self._stored, "c", self._offset, self._file_shape)
 
-    def take(self, rows: NDArray[np.int64]) -> "Rows":
+    def take(self, rows: NDArray[np.int64]) -> Rows:
         """Return a subset of the rows without reading them.
 
         Parameters
@@ -134,7 +136,7 @@ class Rows:
         places = rows if self._places is None else self._places[rows]
         return Rows(self._path, self._file_shape, self._stored, self._offset, places, self.scratch)
 
-    def part(self, which: slice | NDArray[np.int64]) -> "Rows":
+    def part(self, which: slice | NDArray[np.int64]) -> Rows:
         """Return a subset of the rows without reading them, which holds no other row numbers.
 
         Consecutive rows are a range of the file: small enough to be sent with a task.

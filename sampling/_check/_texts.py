@@ -1,5 +1,7 @@
 """Read texts, one for each sample, from any container; they are not copied to a fixed width."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import Any
 

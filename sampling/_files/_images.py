@@ -1,5 +1,7 @@
 """Files of images: which are in a folder, and their pixels in 8 bits, upright, on white."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
@@ -39,7 +41,7 @@ def files_below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
             yield from files_below(each, (*above, target))
 
 
-def image_from(source: Any, make: Callable[[Any], T]) -> "T | str":  # a path, or a file of bytes
+def image_from(source: Any, make: Callable[[Any], T]) -> T | str:  # a path, or a file of bytes
     """Return what `make` makes of an opened image of Pillow; else what is wrong with the file."""
     from PIL import Image, UnidentifiedImageError
 
@@ -60,7 +62,7 @@ def image_from(source: Any, make: Callable[[Any], T]) -> "T | str":  # a path, o
         return f"a damaged image: {type(error).__name__}: {error}"
 
 
-def image_in(value: Any, folder: Place, make: Callable[[Any], T]) -> "T | str":
+def image_in(value: Any, folder: Place, make: Callable[[Any], T]) -> T | str:
     """Return what `make` makes of an image in a column of a table; else what is wrong with it.
 
     value  : the bytes of a file, its path, or both in a mapping, as Hugging Face datasets stores it

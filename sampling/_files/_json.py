@@ -1,5 +1,7 @@
 """JSON for others to read: keys of any kind, and no NaN or infinity, which JSON has not."""
 
+from __future__ import annotations
+
 import json
 import math
 from collections.abc import Mapping, Sequence

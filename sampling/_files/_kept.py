@@ -4,6 +4,8 @@ It is in a hidden folder next to its path, `.NAME.work`, with the state of the w
 resumes there; other work begins again. One process at a time writes to it.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os

@@ -1,5 +1,7 @@
 """Read and write Parquet files with checksums, and with errors that name the file."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,6 +57,11 @@ def named(path: str | Place, what: str = "a whole Parquet file") -> Iterator[Non
     except (pa.ArrowMemoryError, pa.ArrowCapacityError):
         raise
     except (pa.ArrowException, OSError, UnicodeError) as error:
+        if "Expected all lists to be of size" in str(error):  # a defect of pyarrow before 26
+            raise ValueError(
+                f"{path} holds lists of one size of which some are missing, which pyarrow "
+                f"{pa.__version__} cannot read: install pyarrow 26 or later"
+            ) from error
         if isinstance(error, OSError) and (error.errno is not None or str(path) in str(error)):
             raise
         if isinstance(error, OSError) and isinstance(path, Remote):  # of its file system

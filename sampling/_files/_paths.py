@@ -18,6 +18,8 @@ A file is first written to a hidden, locked folder next to it, `.NAME.PID`. A fo
 process left behind is removed by the next process that writes to the parent folder.
 """
 
+from __future__ import annotations
+
 import errno
 import json
 import os

@@ -5,6 +5,8 @@ of fsspec for schemes that Arrow does not have. `file://` is a local path. Only 
 remote: outputs are written to local files, which can be replaced atomically.
 """
 
+from __future__ import annotations
+
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -82,7 +84,7 @@ class Remote(os.PathLike[str]):
     def __hash__(self) -> int:
         return hash(self.uri)
 
-    def at(self, path: str) -> "Remote":
+    def at(self, path: str) -> Remote:
         """Return another path of the same file system.
 
         path : in the file system
@@ -95,7 +97,7 @@ class Remote(os.PathLike[str]):
         uri = f"{parts.scheme}://{before}{path.lstrip('/')}{query}"
         return Remote(uri, self.system, path)
 
-    def __truediv__(self, name: str) -> "Remote":
+    def __truediv__(self, name: str) -> Remote:
         return self.at(f"{self.path}/{name}")
 
     def info(self) -> Any:  # pyarrow.fs.FileInfo
@@ -154,7 +156,7 @@ class Remote(os.PathLike[str]):
         """Return the content of the file as text."""
         return self.read_bytes().decode(encoding)
 
-    def below(self) -> "Iterator[Remote]":
+    def below(self) -> Iterator[Remote]:
         """Yield the files in the folder and its subfolders."""
         from pyarrow.fs import FileSelector
 
@@ -170,7 +172,7 @@ class Remote(os.PathLike[str]):
 Place: TypeAlias = Path | Remote
 
 
-def _unreadable(place: "Remote | str", error: BaseException) -> str:
+def _unreadable(place: Remote | str, error: BaseException) -> str:
     """Return what is said of a path that a file system cannot read."""
     said = " ".join(str(error).split())
     return f"{place} must be readable, got: {said}: check the address, credentials and network"
@@ -188,7 +190,7 @@ def _scheme(text: str) -> str:
     return "" if found is None else found[0][:-3].lower()
 
 
-def located(path: "str | os.PathLike[str]") -> Place:
+def located(path: str | os.PathLike[str]) -> Place:
     """Return a path as given: local, or that of a remote file system.
 
     Raises

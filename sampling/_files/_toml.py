@@ -1,5 +1,7 @@
 """Reading TOML."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
 from typing import Any

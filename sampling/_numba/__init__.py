@@ -6,6 +6,8 @@ than the first batches of many a sampler. For these a kernel may have a *twin*, 
 same results, bit for bit, in numpy and plain Python.
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -15,7 +17,7 @@ R = TypeVar("R")
 
 _LOAD = 0.5e9  # ns that twins may take in a process: below half of what loading numba takes
 
-_KERNELS: "list[Kernel[..., Any]]" = []  # of the modules imported so far
+_KERNELS: list[Kernel[..., Any]] = []  # of the modules imported so far
 _in_use = False  # numba is loaded, so that twins save nothing
 _spent = 0.0  # ns taken by twins, as estimated
 

@@ -20,6 +20,8 @@ Division
     By numpy's rules (no exception branch in inner loops); no kernel divides by zero.
 """
 
+from __future__ import annotations
+
 import functools
 import logging
 from collections.abc import Callable
@@ -53,8 +55,8 @@ def announce(folder: str | None) -> None:
     global _announced
     if not _announced and folder is not None:
         logging.getLogger("sampling").warning(
-            "sampling: compiling kernels for this processor, which takes seconds, once: they are "
-            "kept in %s (`sampling warm` compiles all in advance)",
+            "sampling: compiling kernels that this processor has not run yet, which takes seconds: "
+            "they are kept in %s (`sampling warm` compiles all in advance)",
             folder,
         )
     _announced = True

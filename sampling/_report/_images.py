@@ -1,5 +1,7 @@
 """Examples on a page: texts cut short, and thumbnails of limited bytes."""
 
+from __future__ import annotations
+
 import base64
 import io
 from collections.abc import Mapping

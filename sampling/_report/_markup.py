@@ -1,5 +1,7 @@
 """Sections, tables and figures of a page."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

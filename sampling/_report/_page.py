@@ -1,5 +1,7 @@
 """The whole page: its head, its policy, its sections, and how its file is recognised."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 from collections.abc import Callable, Sequence

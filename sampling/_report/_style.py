@@ -6,6 +6,8 @@ highlighted methods and the sorting of tables.
 
 # Found by a search for the largest difference between any two, as seen with each kind of colour
 # blindness, with 3:1 on the background (a test computes both); markers and dashes differ as well.
+from __future__ import annotations
+
 LIGHT = ("#1a72a6", "#a6730f", "#2a9ea5", "#560758", "#202020", "#830708", "#5b49cf", "#ca2162")
 DARK = ("#7a66c3", "#d2a535", "#60f997", "#c66393", "#f2f2f2", "#c1ff00", "#a134ff", "#de3d4f")
 LIGHT_PAGE, DARK_PAGE = "#ffffff", "#14171c"

@@ -3,6 +3,8 @@
 Text in an SVG scales with it, so the page raises its size on a phone: margins have room for that.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

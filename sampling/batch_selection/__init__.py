@@ -7,21 +7,35 @@
 
 A sampler chooses before a sample is loaded, from what earlier epochs recorded. A `BatchSelector`
 chooses after, from fresh losses, and pays for it with a forward pass over the rows that it may
-exclude; `BatchSelector.cost` counts both passes.
+exclude; `BatchSelector.cost` counts both passes. They are not samplers: the loader has any sampler,
+and `SelectedStep.weighting` gives the weights of the rows to its `reduce`.
 
-TopKLoss            the rows of highest loss; online hard example mining
-SelectiveBackprop   at random, more likely the higher the loss ranks; easy rows can return
-RankedBatch         the same with a selection pressure of its own, decreasing over the run
-RHOLoss             the highest loss minus irreducible loss: not mislabelled, not yet learned
-MultistageFilter    above a threshold, first of losses, then of losses predicted from features:
-                    the only one that saves forward passes
-EATAFilter          of unlabelled data: reliable predictions that differ from those before
-ConfidenceFilter    the same: predictions that adaptation has made no less confident
+In the loop
+    SelectiveForward        scores a batch, selects rows, and runs the forward pass on them
+    SelectedStep            its result: losses, weights and indices
+    SelectionCost           samples that were scored and trained on so far
 
-They are not samplers: the loader has any sampler, and `SelectedStep.weighting` gives the weights of
-the rows to its `reduce`. `frozen_statistics` is the scoring pass, for loops of another form, and
-`take_rows` takes rows of a nested batch.
+By the loss
+    TopKLoss                the highest; online hard example mining
+    SelectiveBackprop       at random, more likely the higher the loss ranks; easy rows can return
+    RankedBatch             the same with a selection pressure of its own, decreasing over the run
+    RHOLoss                 the highest minus irreducible loss: not mislabelled, not yet learned
+    MultistageFilter        above a threshold, first of losses, then of losses predicted from
+                            features: the only one that saves forward passes
+    SkipPredictor           that prediction
+
+Of unlabelled data
+    EATAFilter              reliable predictions that differ from those before
+    ConfidenceFilter        predictions that adaptation has made no less confident
+
+For loops of another form, or a selector of your own
+    BatchSelector           base class of the selectors
+    Chosen                  what a selector returns: rows and their loss weights
+    frozen_statistics       the scoring pass, which leaves the model unchanged
+    take_rows               rows of a nested batch
 """
+
+from __future__ import annotations
 
 from ._batch_selector import BatchSelector, Chosen, SelectionCost
 from ._filters import ConfidenceFilter, EATAFilter

@@ -5,6 +5,8 @@ the cost of a forward pass over all rows that it may exclude. `BatchSelector.cos
 compare which is cheaper.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

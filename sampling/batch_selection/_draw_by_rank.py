@@ -1,5 +1,7 @@
 """Rows drawn with a probability for each rank of the loss in the batch."""
 
+from __future__ import annotations
+
 import numpy as np
 import torch
 

@@ -1,5 +1,7 @@
 """Filters of unlabelled streams: train on predictions that are reliable, and not redundant."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from typing import Any

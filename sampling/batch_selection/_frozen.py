@@ -1,5 +1,7 @@
 """A forward pass that leaves the model unchanged."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal

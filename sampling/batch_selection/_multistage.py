@@ -4,6 +4,8 @@ The only selector that saves forward passes too. That needs features that predic
 the model has seen the sample; without them it is a threshold on the loss.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from typing import Any, Literal

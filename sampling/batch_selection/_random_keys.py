@@ -1,5 +1,7 @@
 """Random numbers for the rows of a batch, and draws from them, without synchronizing the device."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

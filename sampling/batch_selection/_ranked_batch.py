@@ -4,6 +4,8 @@ In `SelectiveBackprop` the selection pressure follows from the fraction kept; he
 argument, and decreases over the run.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from typing_extensions import Unpack
 

@@ -3,6 +3,8 @@
 A test compares its names with `sampling.batch_selection.__all__`.
 """
 
+from __future__ import annotations
+
 from .._entry import Entry
 
 _TOP = "Fashion-MNIST, 60 % of the samples and a forward pass over all, 2 seeds"

@@ -1,5 +1,7 @@
 """Reducible holdout loss: the loss of a sample minus its loss under a model of other data."""
 
+from __future__ import annotations
+
 from typing import Any, Literal
 
 import numpy as np

@@ -1,5 +1,7 @@
 """A buffer for rows of several batches until there are enough to train on."""
 
+from __future__ import annotations
+
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -4,6 +4,8 @@ Softer than `TopKLoss`, which never selects an easy row: here every row can be d
 that was learned and then forgotten returns.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from typing import Any, Literal

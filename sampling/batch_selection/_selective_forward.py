@@ -1,5 +1,7 @@
 """One training step on the rows that a selector chooses: score, choose, train."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -153,18 +155,18 @@ class SelectiveForward:
         selector: BatchSelector,
         *,
         scoring: Mode = "eval",
-        take: Callable[[Any, torch.Tensor, int], Any] = take_rows,
+        take: Callable[[Any, torch.Tensor, int], Any] | None = None,
     ) -> None:
         if not isinstance(selector, BatchSelector):
             raise TypeError(f"selector must be a BatchSelector, got {type(selector).__name__}")
-        if selector.collect is not None and take is not take_rows:
+        if selector.collect is not None and take not in (None, take_rows):
             raise ValueError("take must be take_rows for a selector that collects, got another")
         scoring = _check.choice("scoring", scoring, ("eval", "train"))
         self.model = model
         self.loss_fn = loss_fn
         self.selector = selector
         self.scoring = scoring
-        self.take = take
+        self.take = take_rows if take is None else take
 
     def __call__(
         self,

@@ -1,5 +1,7 @@
 """A cheap prediction, from a sample's features alone, of whether its loss is high."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any, Protocol
 

@@ -5,6 +5,8 @@ subclasses of dict and list, and the `BatchEncoding` of transformers (a `UserDic
 they would need the walk all the same.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection, Mapping
 from copy import copy
 from typing import Any

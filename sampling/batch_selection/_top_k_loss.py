@@ -1,5 +1,7 @@
 """The highest losses of a batch, or of each group in it."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import numpy as np

@@ -1,14 +1,5 @@
 """Benchmark of samplers: accuracy of each method at a given training cost, on real models.
 
-    _settings, _benchmark     what is asked for, and its runs, done once each
-    script/                   a training script of the user's own, run by command
-    tasks/                    where data and models come from
-    methods/                  what is compared
-    training/                 one run
-    results/                  what is kept of runs
-    statistics/               what follows from them
-    reports/                  tables, plots and the page
-
 Run it with `sampling bench` on the command line, or from Python:
 
 >>> from sampling import bench
@@ -16,7 +7,36 @@ Run it with `sampling bench` on the command line, or from Python:
 >>> benchmark = bench.prepare(settings)  # doctest: +SKIP
 >>> results = benchmark.run()  # doctest: +SKIP
 >>> bench.write_report(results, benchmark.folder)  # doctest: +SKIP
+
+Run it
+    Settings                    every field is an option of `sampling bench`
+    prepare, Benchmark          checks all that can fail early; ready to run
+    Task                        data, model and training of your own
+    method_table                all methods, and what they require
+
+In your training script, for `sampling bench --command`
+    sampler, seed, num_epochs   of this run; plain shuffling and the defaults without the command
+    report                      the result of this run
+
+Results
+    read_results, Results, Run  those in a folder; of all runs; of one
+    table                       the table of the command
+    verdicts                    compares methods, seed by seed
+    Verdict, Evaluation         of one row; of all rows
+    write_report                a page, figures and tables
 """
+
+# Where things are
+#   _settings, _benchmark     what is asked for, and its runs, done once each
+#   script/                   a training script of the user's own, run by command
+#   tasks/                    where data and models come from
+#   methods/                  what is compared
+#   training/                 one run
+#   results/                  what is kept of runs
+#   statistics/               what follows from them
+#   reports/                  tables, plots and the page
+
+from __future__ import annotations
 
 from typing import TYPE_CHECKING
 

@@ -1,5 +1,7 @@
 """The benchmark: its runs, each done only once, by one process or several."""
 
+from __future__ import annotations
+
 import math
 import time
 from dataclasses import dataclass, field, replace
@@ -23,6 +25,7 @@ from ._settings import Settings
 from ._work import Pool, Worker, cores, of_seed, prepared
 from .methods._method import Rows
 from .methods._named import method_named, resolved
+from .methods._pruners import unreachable
 from .reports._terminal import table
 from .reports._write import report_outputs, write_report
 from .results._call import describe_call
@@ -250,7 +253,19 @@ class Benchmark:
                 f"{len(places)} runs for {seeds} seeds{note}: {time_needed} with {processes} at "
                 "the same time"
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._unreachable()])
+
+    def _unreachable(self) -> list[str]:
+        """Return a line for each method and fraction that no run can have."""
+        found = []
+        if not isinstance(self.data, Script):  # of which the number of epochs is not known
+            size = self.results.about.get("samples", 0)
+            for place in self.jobs.wanted([self.settings.first_seed]):
+                job = self.jobs.job(place, self.results)
+                if isinstance(job, Job):
+                    why = unreachable(job.method, size, job.epochs, job.budget)
+                    found += [f"{job.method} at keep {job.keep:g}: {why}"] if why else []
+        return found
 
     def table(self) -> Group:
         """Return the table of the methods asked for, for the `print` of a rich console.

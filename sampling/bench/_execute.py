@@ -1,5 +1,7 @@
 """Execution of runs that wait for each other, in this process or in several."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field

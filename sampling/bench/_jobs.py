@@ -5,6 +5,8 @@ fraction and seed are matched to its realised cost; the control of equal total c
 matched to that method's run.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

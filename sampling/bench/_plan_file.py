@@ -1,5 +1,7 @@
 """Plan files: the settings of a benchmark as TOML, which a folder of results keeps."""
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Iterable, Mapping

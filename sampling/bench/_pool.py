@@ -1,5 +1,7 @@
 """Several runs at the same time, whatever does them: processes of a task, or of a script."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait

@@ -1,5 +1,7 @@
 """Progress of a benchmark: a bar on a terminal, lines elsewhere."""
 
+from __future__ import annotations
+
 import sys
 import time
 from typing import Any
@@ -72,7 +74,7 @@ class Progress:
                 f"{result}; about {left / 60:.1f} min left"
             )
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -1,5 +1,7 @@
 """Settings of a benchmark: each is an option of `sampling bench`, and a key of a plan file."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -175,7 +177,7 @@ class Settings:
     time_budget: float | None = None
 
     @classmethod
-    def from_plan(cls, path: str | Path, **more: Any) -> "Settings":
+    def from_plan(cls, path: str | Path, **more: Any) -> Settings:
         """Return the settings of a plan file.
 
         Parameters
@@ -244,7 +246,7 @@ class Settings:
         order = {name: place for place, name in enumerate(METHODS)}
         return tuple(sorted(names, key=lambda name: order.get(name, len(order))))
 
-    def checked(self) -> "Settings":
+    def checked(self) -> Settings:
         """Return the settings checked against each other, with the keep fractions filled in."""
         if self.keep is not None and not any(method_named(n).swept for n in self.all_methods):
             raise ValueError(

@@ -1,5 +1,7 @@
 """Runs in this process or in several: each worker loads the data once."""
 
+from __future__ import annotations
+
 import contextlib
 import multiprocessing
 import os

@@ -1,5 +1,7 @@
 """The command line: parse, call, print. Packages are imported by the command that needs them."""
 
+from __future__ import annotations
+
 from .._interrupt import run as _run_command
 from ._bench import bench
 from ._chain import combine, explain, filter_, rethreshold

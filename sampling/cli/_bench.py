@@ -1,5 +1,7 @@
 """Command that benchmarks samplers."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -211,7 +213,7 @@ def bench(  # noqa: PLR0913  # one parameter for each option
         _show(ready)
 
 
-def _show(ready: "Benchmark") -> None:
+def _show(ready: Benchmark) -> None:
     """Print the table, and write the report."""
     from rich.console import Console
 

@@ -1,5 +1,7 @@
 """Commands that work on subset files: filter, rethreshold, combine and explain."""
 
+from __future__ import annotations
+
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,5 +1,7 @@
 """The command that clusters rows, for use by several selections."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,5 +1,7 @@
 """Command that checks the contracts of samplers."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Annotated
 

@@ -1,5 +1,7 @@
 """The command that removes near-duplicates, and shows examples of them."""
 
+from __future__ import annotations
+
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -180,3 +182,5 @@ def print_pairs(pairs: list[dict[str, Any]], text: str | None) -> None:
         for word in ("kept", "dropped"):
             shown = "" if text is None else one_line(pair[f"{word}_{text}"])
             print(f"  {word:<8}{pair[word]:>12}  {shown}".rstrip())
+    if pairs and text is None:
+        print("\nThe numbers are rows of the table: --text COLUMN shows their texts.")

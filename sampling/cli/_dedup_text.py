@@ -1,5 +1,7 @@
 """The command that removes duplicate texts, and shows examples of them."""
 
+from __future__ import annotations
+
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any

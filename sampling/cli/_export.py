@@ -1,5 +1,7 @@
 """The command that exports the selected rows."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 

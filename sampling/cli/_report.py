@@ -1,5 +1,7 @@
 """The command that writes the report of a selection, and the option of others that does."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, cast

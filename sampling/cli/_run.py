@@ -1,5 +1,7 @@
 """The command that runs a plan."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -84,7 +86,7 @@ def run(  # noqa: PLR0913  # one parameter for each option
 
 def _checked_page(
     context: typer.Context,
-    plan: "SelectionPlan",
+    plan: SelectionPlan,
     folder: Path,
     report: Path | None,
 ) -> Path | None:
@@ -115,7 +117,7 @@ def _print(found: Any, plan: Any, folder: Path) -> None:  # Selection, Selection
         print("written:", plan.export["folder"])
 
 
-def _read(path: Path, engine: str | None) -> "SelectionPlan":
+def _read(path: Path, engine: str | None) -> SelectionPlan:
     """Read a plan; its engine is ignored if the options of the command name one."""
     from ..selection import SelectionPlan
 

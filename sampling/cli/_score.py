@@ -1,5 +1,7 @@
 """The command that computes scores from model outputs."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -130,7 +132,7 @@ def score(  # noqa: PLR0913  # one parameter for each option
 
 
 def _labelled(
-    asked: list[str], table: "Table", labels: str | None, of: str
+    asked: list[str], table: Table, labels: str | None, of: str
 ) -> tuple[tuple[str, ...], Any]:
     """Return the class columns and the labels, which are read first because they are small."""
     from .. import io, scores

@@ -1,5 +1,7 @@
 """Commands that select rows, and that describe a selection."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -153,7 +155,7 @@ def select(  # noqa: PLR0913  # one parameter for each option
 
 
 def _dry(  # noqa: PLR0913  # those of the command
-    table: "Table",
+    table: Table,
     method: str,
     budget: float | None,
     within: Path | None,
@@ -199,7 +201,7 @@ def saved(found: Any, out: Path, inputs: dict[str, Any], *, dropped: bool) -> An
 
 
 def selected(  # noqa: PLR0913  # those of `select_from`
-    table: "Table",
+    table: Table,
     method: str,
     budget: float | None,
     within: Any,  # Selection, unloaded

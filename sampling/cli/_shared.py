@@ -1,5 +1,7 @@
 """Shared parts of the commands: the app, parsing of options, and error reports."""
 
+from __future__ import annotations
+
 import json
 import math
 import re
@@ -258,7 +260,7 @@ def _spelt(message: str, command: str, options: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def bars() -> "Iterator[Progress]":
+def bars() -> Iterator[Progress]:
     """Yield a progress callback, which shows a bar, or lines, for each unit on standard error."""
     from .._progress import Steps
 
@@ -320,7 +322,7 @@ def check_subset(
     check_scratch(scratch, reads, outputs)
 
 
-def subset_of(within: Path | None, inputs: "dict[str, Any]") -> Any:  # Selection, unloaded
+def subset_of(within: Path | None, inputs: dict[str, Any]) -> Any:  # Selection, unloaded
     """Return the selection in a subset file; refuse one of another table.
 
     inputs : digests of this table, from `io.inputs_of`
@@ -341,7 +343,7 @@ def one_line(text: object) -> str:
     return shortened(str(text), _WIDTH)
 
 
-def check_scratch(scratch: Path | None, reads: list[Path], outputs: "list[Output]") -> None:
+def check_scratch(scratch: Path | None, reads: list[Path], outputs: list[Output]) -> None:
     """Refuse, before the computation, an invalid folder for copies, or one that is an output."""
     from .. import io
 
@@ -349,13 +351,9 @@ def check_scratch(scratch: Path | None, reads: list[Path], outputs: "list[Output
         io.check_folder(scratch, reads, outputs=outputs)
 
 
-def embeddings_in(table: "Table") -> Any:  # array (N, D), or rows on disk
+def embeddings_in(table: Table) -> Any:  # array (N, D), or rows on disk
     """Return the embeddings of a table; refuse a table without embeddings."""
-    if table.embeddings is None:
-        raise ValueError(
-            f"{table.paths[0]} must have a column of lists, or columns of numbers that a pattern "
-            f"such as 'x*' names, got {list(table.names)}"
-        )
+    table.refuse_no_embeddings("this command")
     return table.embeddings
 
 
@@ -437,7 +435,7 @@ def words(text: str) -> list[str]:
 
 def choices(function: Callable[..., Any], argument: str) -> tuple[str, ...]:
     """Return the words that an argument of a function may be, from its annotation, a `Literal`."""
-    return get_args(signature(function).parameters[argument].annotation)
+    return get_args(signature(function, eval_str=True).parameters[argument].annotation)
 
 
 def parse(kind: type[Number], name: str, word: str) -> Number:

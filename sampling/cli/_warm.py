@@ -1,5 +1,7 @@
 """The command that compiles all kernels in advance."""
 
+from __future__ import annotations
+
 import typer
 
 from ._shared import FAILED, AsJson, Debug, answer, bars, refusals

@@ -1,4 +1,27 @@
-"""Clustering on faiss: seeded, with checked arguments, and exact where faiss rounds."""
+"""Clustering on faiss: seeded, with checked arguments, and exact where faiss rounds.
+
+    found = kmeans(embeddings, 1000, seed=0)
+    sampler = ClusterClipSampler(found.labels)
+
+Clusters
+    kmeans                                  k-means, spherical or Euclidean, also larger than memory
+    Clustering                              its result: labels, centers, distances
+    second_nearest                          the second nearest center of each row
+
+Neighbours
+    neighbours, Neighbours                  the k nearest other rows, by exhaustive search
+    hard_negatives                          the k nearest rows of another class
+
+Files
+    save_clustering, load_clustering        two Parquet files
+    save_neighbours, load_neighbours        one Parquet file
+    clustering_outputs, neighbour_outputs   which files will be written, for `io.check_outputs`
+
+Checks before a row is read
+    check_kmeans, check_neighbours
+"""
+
+from __future__ import annotations
 
 from ._before import check_kmeans, check_neighbours
 from ._hard_negatives import hard_negatives

@@ -9,6 +9,8 @@ Spaces
     magnitude costs digits; the input of faiss.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +40,7 @@ class Space:
     scale: float  # a power of two
 
     @classmethod
-    def of(cls, raw: NDArray[Any], spherical: bool) -> "Space":
+    def of(cls, raw: NDArray[Any], spherical: bool) -> Space:
         """Return the space of rows (n, D): their mean, and a scale that brings them to about 1."""
         shift, scale = np.zeros(raw.shape[1]), 1.0
         if not spherical:

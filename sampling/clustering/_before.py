@@ -1,5 +1,7 @@
 """Checks before rows are read, for clusterings and neighbour graphs that are to be computed."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 
@@ -62,11 +64,7 @@ def _check_made(
 ) -> None:
     if needed not in given:
         raise ValueError(f"{needed} must be given, got none")
-    if not table.has_embeddings:
-        raise ValueError(
-            f"{table.paths[0]} must have a column of lists, or columns of numbers that a pattern "
-            f"such as 'x*' names, got {list(table.names)}"
-        )
+    table.refuse_no_embeddings(function.__name__)
     table.check_rows()
     table.check_embeddings()
     call_before(function, embeddings=Data(), **given)

@@ -1,5 +1,7 @@
 """Nearest rows of another class. Nearest rows of any class: `_neighbours.py`."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any
 

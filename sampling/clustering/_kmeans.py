@@ -12,6 +12,8 @@ Threads
     one thread in a forked process.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -97,7 +99,7 @@ class Clustering:
         if self.rows is not None:
             _check.same_length("rows", self.rows, "labels", len(self.labels))
 
-    def among(self, rows: Indices) -> "Clustering":
+    def among(self, rows: Indices) -> Clustering:
         """Return the clustering of some of the rows; centers, sizes and objective are unchanged.
 
         Parameters
@@ -112,7 +114,7 @@ class Clustering:
         own: dict[str, Any] = {k: None if v is None else v[rows] for k, v in optional.items()}
         return replace(self, labels=self.labels[rows], distances=self.distances[rows], **own)
 
-    def of_table(self, size: int, rows: Indices | None = None) -> "Clustering":
+    def of_table(self, size: int, rows: Indices | None = None) -> Clustering:
         """Return the clustering of rows of a table, of which all or `self.rows` were clustered.
 
         Parameters
@@ -330,7 +332,7 @@ class _Fit:
     seed: int
     limit: int | None
 
-    def run(self, raw: NDArray[Any], names: Indices, n_clusters: int) -> "_Found":
+    def run(self, raw: NDArray[Any], names: Indices, n_clusters: int) -> _Found:
         """Cluster raw rows (n, D), with row numbers `names` (n,) in the whole input."""
         with part_of("k-means") as own:
             if own.state:
@@ -340,7 +342,7 @@ class _Fit:
             own.done(centers=found.centers, nearest=found.nearest, **vars(found.rows))
         return found
 
-    def _run(self, raw: NDArray[Any], names: Indices, n_clusters: int) -> "_Found":
+    def _run(self, raw: NDArray[Any], names: Indices, n_clusters: int) -> _Found:
         space = Space.of(raw, self.spherical)
         order = np.argsort(_hash(self.seed, "kmeans rows", names))
         if self.spherical:
@@ -486,7 +488,7 @@ def _distinct(
     rows: Any,  # array (n, D), or Rows
     order: Indices,
     count: int,
-    prepare: "Callable[[NDArray[Any]], Scores] | None" = None,
+    prepare: Callable[[NDArray[Any]], Scores] | None = None,
 ) -> Indices:
     """Return the first `count` distinct rows in `order`, or all if there are fewer.
 

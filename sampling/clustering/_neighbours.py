@@ -1,5 +1,7 @@
 """Nearest neighbours of each row: the graph used by sparse selection."""
 
+from __future__ import annotations
+
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +56,7 @@ class Neighbours:
             )
         _check.codes("indices", self.indices, len(self.indices), low=-1)
 
-    def among(self, rows: Indices) -> "Neighbours":
+    def among(self, rows: Indices) -> Neighbours:
         """Return the graph of a subset of the rows, renumbered in the given order.
 
         Parameters

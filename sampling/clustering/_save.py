@@ -1,5 +1,7 @@
 """Files of clusterings: one Parquet file of rows, and one of centers next to it."""
 
+from __future__ import annotations
+
 import hashlib
 from pathlib import Path
 from typing import Any

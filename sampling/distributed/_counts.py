@@ -1,5 +1,7 @@
 """Counts that each rank keeps, and that are summed over the ranks from time to time."""
 
+from __future__ import annotations
+
 import numpy as np
 import torch
 import torch.distributed as dist

@@ -1,5 +1,7 @@
 """A barrier over the ranks that names missing ranks and ranks whose arguments differ."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +17,7 @@ _meetings: dict[str, int] = {}  # group -> number of barriers of this process so
 
 
 @told
-def meet(what: str, facts: Mapping[str, int], group: "dist.ProcessGroup | None") -> dict[str, Any]:
+def meet(what: str, facts: Mapping[str, int], group: dist.ProcessGroup | None) -> dict[str, Any]:
     """Wait until every rank makes the same call with the same facts; return all ranks' facts.
 
     Parameters
@@ -65,7 +67,7 @@ def meet(what: str, facts: Mapping[str, int], group: "dist.ProcessGroup | None")
     return {name: rows[:, column + 1] for column, name in enumerate(facts)}
 
 
-def _wait_for_all(what: str, ranks: list[int], group: "dist.ProcessGroup | None") -> None:
+def _wait_for_all(what: str, ranks: list[int], group: dist.ProcessGroup | None) -> None:
     """Return once every rank of the group has arrived, or name those that have not.
 
     A collective would wait too, but fail without naming the missing ranks; `monitored_barrier`
@@ -94,6 +96,6 @@ def _wait_for_all(what: str, ranks: list[int], group: "dist.ProcessGroup | None"
         ) from error
 
 
-def _names(ranks: "np.ndarray[Any, Any]") -> str:
+def _names(ranks: np.ndarray[Any, Any]) -> str:
     shown = ", ".join(map(str, ranks[:8].tolist())) + (", ..." if ranks.size > 8 else "")
     return f"rank {shown}" if ranks.size == 1 else f"ranks {shown}"

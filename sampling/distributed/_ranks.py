@@ -1,5 +1,7 @@
 """All queries to torch.distributed."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar

@@ -1,5 +1,7 @@
 """Embed texts or images by a model on disk, into a .npy file with a manifest next to it."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

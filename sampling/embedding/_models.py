@@ -4,6 +4,8 @@ Weights are read from safetensors only, since other files of weights are pickled
 downloaded, and no code in the folder is run.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence

@@ -1,5 +1,7 @@
 """What is embedded: a column of texts or images of a table, a list of texts, a folder of images."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress

@@ -1,5 +1,7 @@
 """What an engine is: where parts are processed, and what a selection records of it."""
 
+from __future__ import annotations
+
 import functools
 import platform
 from collections.abc import Callable, Iterable, Iterator

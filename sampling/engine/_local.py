@@ -1,5 +1,7 @@
 """Engine for one machine, with threads."""
 
+from __future__ import annotations
+
 import os
 import sys
 import threading

@@ -1,5 +1,7 @@
 """Split rows into parts and map a function over them."""
 
+from __future__ import annotations
+
 import math
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,7 +39,7 @@ T = TypeVar("T")
 _BLOCK = 2**21  # numbers in a block of rows: 16 MiB of float64
 _SMALL = 2**20  # fewer numbers than this are processed without threads
 _ENGINE: ContextVar[Engine | None] = ContextVar("engine", default=None)
-_STEADY: dict[int, "weakref.ref[NDArray[Any]]"] = {}
+_STEADY: dict[int, weakref.ref[NDArray[Any]]] = {}
 
 
 def current() -> Engine:

@@ -9,6 +9,8 @@ Results
     the order of the parts. How parts are grouped into tasks affects nothing but time.
 """
 
+from __future__ import annotations
+
 import os
 import socket
 import time
@@ -113,7 +115,7 @@ class Ray:
             self.num_workers = _check.integer("num_workers", self.num_workers, 1)
         self.num_threads = _check.integer("num_threads", self.num_threads, 1)
 
-    def __enter__(self) -> "Ray":
+    def __enter__(self) -> Ray:
         if find_spec("ray") is None:
             require("ray", "ray", "engine.Ray")
         if not self._depth and self.address not in (None, "auto"):

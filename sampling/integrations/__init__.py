@@ -1,14 +1,26 @@
 """Integrations with frameworks that wrap, shard and resume a loader; each has its own extra.
 
-LightningSamplerCallback   Lightning: sampler position in every checkpoint      sampling[lightning]
-SamplerTrainerMixin        Hugging Face Trainer: sampler, losses, lengths       sampling[hf]
-SamplerTrainerCallback     the same for a Trainer that cannot use the mixin     sampling[hf]
-prepare_loader             accelerate: shard the epoch exactly once             sampling[hf]
-check_prepared             accelerate: refuse an epoch that is sharded twice    sampling[hf]
-load_loader_state          torchdata: another number of workers                 sampling[stateful]
-check_loader               any loader: whether its sampler is in effect
-BatchTracker               any loader: the indices of each batch
+Lightning, sampling[lightning]
+    LightningSamplerCallback        the position of the sampler in every checkpoint
+
+Hugging Face Trainer, sampling[hf]
+    SamplerTrainerMixin             sampler, losses and lengths
+    SamplerTrainerCallback          the same for a Trainer that cannot use the mixin
+
+accelerate, sampling[hf]
+    prepare_loader                  shards the epoch exactly once
+    check_prepared                  refuses an epoch that is sharded twice
+
+torchdata, sampling[stateful]
+    load_loader_state               resumes with another number of workers
+
+Any loader
+    check_loader                    whether its sampler is in effect
+    LoaderReport, LoaderProblem     what it returns
+    BatchTracker                    the indices of each batch
 """
+
+from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any

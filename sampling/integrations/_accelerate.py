@@ -5,6 +5,8 @@ processes itself. That suits samplers made with num_replicas=1. A sampler that a
 the ranks must not be sharded again, and batches of several sizes must not have a `batch_size`.
 """
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Iterator
 from typing import Any

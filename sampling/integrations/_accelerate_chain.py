@@ -1,5 +1,7 @@
 """The path from a loader prepared by accelerate to our sampler, and its number of batches."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any, cast
 

@@ -5,6 +5,8 @@ from the loader to its innermost sampler and compares. It imports no framework: 
 recognised by name.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any

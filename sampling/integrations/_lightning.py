@@ -5,6 +5,8 @@ the epoch to the sampler, never skips batches of a plain `DataLoader`, and reads
 epoch only once. The callback does these three things, and refuses settings that would undo them.
 """
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable
 from typing import Any, cast

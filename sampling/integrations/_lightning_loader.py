@@ -1,5 +1,7 @@
 """Properties of a training loader for `LightningSamplerCallback`: its sampler and batches."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias

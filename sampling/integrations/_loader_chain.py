@@ -1,5 +1,7 @@
 """The path from a loader to its innermost sampler, through the wrappers of any framework."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from inspect import getattr_static
 from typing import Any, TypeAlias

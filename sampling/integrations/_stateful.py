@@ -4,6 +4,8 @@ torchdata keeps the state under private keys, in one layout for `num_workers=0` 
 workers, and loads a layout only in the setting that it came from. Both contain the sampler's state.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Mapping
 from itertools import islice
@@ -22,7 +24,7 @@ _OURS = {"version", "sampler", "epoch", "consumed", "fingerprint"}
 
 @told
 def load_loader_state(
-    loader: "DataLoader[Any]", state: Mapping[str, Any], *, ignore_dataset_state: bool = False
+    loader: DataLoader[Any], state: Mapping[str, Any], *, ignore_dataset_state: bool = False
 ) -> None:
     """Load the state of a `StatefulDataLoader`, also if `num_workers` has changed.
 
@@ -83,7 +85,7 @@ def load_loader_state(
     refuse_misfit(loader)
 
 
-def _load(loader: "DataLoader[Any]", state: Mapping[str, Any], ignore_dataset_state: bool) -> None:
+def _load(loader: DataLoader[Any], state: Mapping[str, Any], ignore_dataset_state: bool) -> None:
     saved = _Saved(state)
     native = hasattr(loader, "load_state_dict") and saved.num_workers == loader.num_workers
     # At the end of an epoch with drop_last and workers, torchdata itself would begin the next pass
@@ -149,7 +151,7 @@ class _Saved:
             "torch's BatchSampler, which hides the sampler's state"
         )
 
-    def advance(self, sampler: EpochSampler | EpochBatchSampler, loader: "DataLoader[Any]") -> None:
+    def advance(self, sampler: EpochSampler | EpochBatchSampler, loader: DataLoader[Any]) -> None:
         """Move a sampler from the position of the snapshot to that of the training loop."""
         items = self.behind
         if self._draws is not None:
@@ -170,7 +172,7 @@ class _Saved:
             deque(islice(rest, items), maxlen=0)
             sampler.load_state_dict(rest.state_dict())
 
-    def _batch_size(self, loader: "DataLoader[Any]") -> int:
+    def _batch_size(self, loader: DataLoader[Any]) -> int:
         """Return the B of the saved run; before its first snapshot, that of the loader."""
         if self._draws and self._batches:
             return -(-int(self._draws) // self._batches)
@@ -181,7 +183,7 @@ def _is_ours(state: object) -> bool:
     return isinstance(state, Mapping) and _OURS <= set(state)
 
 
-def _sampler_of(loader: "DataLoader[Any]") -> EpochSampler | EpochBatchSampler:
+def _sampler_of(loader: DataLoader[Any]) -> EpochSampler | EpochBatchSampler:
     batches = getattr(loader, "batch_sampler", None)
     for each in (batches, getattr(batches, "sampler", None), loader.sampler):
         if isinstance(each, EpochSampler | EpochBatchSampler):

@@ -1,5 +1,7 @@
 """The indices of each batch, for loaders whose dataset cannot provide them."""
 
+from __future__ import annotations
+
 import operator
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -64,7 +66,7 @@ class BatchTracker:
     ...         raise ValueError(indices)
     """
 
-    def __init__(self, loader: "DataLoader[Any]") -> None:
+    def __init__(self, loader: DataLoader[Any]) -> None:
         self._base = _loader_that_deals(loader)
         refuse_misfit(self._base)
         self.loader = loader
@@ -87,7 +89,7 @@ class BatchTracker:
 class _TrackedPass:
     """One pass: batches from the loader, paired with the indices its sampler yielded."""
 
-    def __init__(self, loader: "DataLoader[Any]", base: "DataLoader[Any]") -> None:
+    def __init__(self, loader: DataLoader[Any], base: DataLoader[Any]) -> None:
         if getattr(base, "_initial_iter_for_state_dict", False):
             # torchdata: `state_dict()` before the first `iter` has begun a pass, unrecorded.
             base.load_state_dict(base.state_dict())  # type: ignore[attr-defined]
@@ -142,7 +144,7 @@ class _TrackedPass:
         )
 
 
-def _loader_that_deals(loader: object) -> "DataLoader[Any]":
+def _loader_that_deals(loader: object) -> DataLoader[Any]:
     """Return the DataLoader whose sampler determines the batches, or raise if there is none."""
     name = type(loader).__name__
     if not isinstance(loader, DataLoader):
@@ -236,13 +238,13 @@ def _is_stateful(thing: object) -> bool:
     return hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")
 
 
-def _heard(base: "DataLoader[Any]") -> _Dealing:
+def _heard(base: DataLoader[Any]) -> _Dealing:
     sampler = base.batch_sampler if base.batch_sampler is not None else base.sampler
     return (_StatefulDealing if _is_stateful(sampler) else _Dealing)(sampler)
 
 
 @contextmanager
-def _listening(base: "DataLoader[Any]", heard: _Dealing) -> Iterator[None]:
+def _listening(base: DataLoader[Any], heard: _Dealing) -> Iterator[None]:
     """Replace the sampler of the loader by `heard` while the loader begins its pass.
 
     A loader reads its sampler when a pass begins, with workers many batches ahead, and refuses

@@ -5,6 +5,8 @@ of the sampler, and computes a loss for the batch. The mixin provides the length
 the sampler's position, saves its state, and passes a loss for each sample through `reduce`.
 """
 
+from __future__ import annotations
+
 import math
 import sys
 import warnings

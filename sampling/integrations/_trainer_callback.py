@@ -1,5 +1,7 @@
 """Hugging Face Trainer: set the sampler's epoch in time, and save its state in checkpoints."""
 
+from __future__ import annotations
+
 import math
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """Passing indices through the collator, and losses of single samples from model outputs."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 

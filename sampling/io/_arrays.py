@@ -3,6 +3,8 @@
 Nothing is unpickled: an array of objects is refused.
 """
 
+from __future__ import annotations
+
 import json
 import struct
 import zipfile

@@ -1,5 +1,7 @@
 """Digests of files, and checks that files do not change while they are read."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
@@ -15,7 +17,7 @@ Stamp = tuple[int, int, int]
 
 
 @told
-def digest(path: "str | os.PathLike[str]") -> str:
+def digest(path: str | os.PathLike[str]) -> str:
     """Return the SHA-256 of a file's bytes, as "sha256:" and 64 hexadecimal digits.
 
     Parameters
@@ -56,7 +58,7 @@ def digest_of_bytes(path: Place, progress: Progress | None, total: int) -> str:
     return f"sha256:{found.hexdigest()}"
 
 
-def stamps(paths: "Iterable[str | os.PathLike[str]]") -> list[Stamp]:
+def stamps(paths: Iterable[str | os.PathLike[str]]) -> list[Stamp]:
     """Return the size and the times of the last change of each file.
 
     The second time is the change time of the inode: it differs for a file that replaces another, or
@@ -66,7 +68,7 @@ def stamps(paths: "Iterable[str | os.PathLike[str]]") -> list[Stamp]:
     return [(each.st_size, each.st_mtime_ns, each.st_ctime_ns) for each in found]
 
 
-def compare_stamps(paths: "Sequence[str | os.PathLike[str]]", before: Sequence[Stamp]) -> None:
+def compare_stamps(paths: Sequence[str | os.PathLike[str]], before: Sequence[Stamp]) -> None:
     """Refuse files that have changed since their stamps were taken."""
     for path, then in zip(paths, before, strict=True):
         try:

@@ -1,5 +1,7 @@
 """Digests of the files of a table, to detect and name files that have changed."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any

@@ -1,5 +1,7 @@
 """Export of the selected rows as Parquet shards, for training jobs."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence

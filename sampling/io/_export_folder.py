@@ -12,6 +12,8 @@ move it into place. Between them the old export is in `.NAME.old`, from where th
 it if the process was killed in between.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import re
@@ -45,7 +47,7 @@ class Mark:
     owner: str
 
     @classmethod
-    def of(cls, path: Path) -> "Mark | None":
+    def of(cls, path: Path) -> Mark | None:
         """Return the mark of a file; None if no export wrote it."""
         try:
             if path.name == MANIFEST:

@@ -1,5 +1,7 @@
 """Input files of a selection: recorded in its manifest, and compared later."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, permutations
@@ -158,8 +160,8 @@ def refuse_other(within: Selection, inputs: Mapping[str, Any], *, name: str = "w
                     )
         raise ValueError(
             f"{name} must be a subset of this table, got one of {table_text(within.info)}, and "
-            f"this is {table_text(inputs)}: name the table that it was made from, if need be as "
-            "one with more columns (beside)"
+            f"this is {table_text(inputs)}: name that table; if the rows of both are the same "
+            "samples, name it as well as this one (beside, in a command --beside)"
         )
     if same is None:
         warn(f"{name} has no digests of its table: only the number of rows is compared")

@@ -1,5 +1,7 @@
 """Read embeddings from lists or columns of files, in blocks, into memory or a file."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Iterator, Sequence

@@ -1,5 +1,7 @@
 """Read selected rows of a table in blocks, skipping groups of rows without such rows."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -83,7 +85,7 @@ def _row_numbers(rows: Indices) -> Indices:
 
 
 @told
-def read_column(sources: "Given | Sequence[Given]", name: str, rows: Sequence[int]) -> list[Any]:
+def read_column(sources: Given | Sequence[Given], name: str, rows: Sequence[int]) -> list[Any]:
     """Return selected values of a column from the first table that has it.
 
     Parameters
@@ -139,7 +141,7 @@ class Shards:
     source: tuple[Any, ...]
 
     @classmethod
-    def of(cls, source: Given) -> "Shards":
+    def of(cls, source: Given) -> Shards:
         """Open a file, a folder, a pattern or several of them."""
         given = tuple(_check.paths("source", source))
         of = source_of(given, name="source")
@@ -233,7 +235,7 @@ class Joined:
     def _part_of(self, name: str) -> Shards:
         return next(part for part in self.parts if name in part.names)
 
-    def used(self, names: Sequence[str]) -> "Joined":
+    def used(self, names: Sequence[str]) -> Joined:
         """Return the parts that have any of the columns."""
         return Joined(tuple(part for part in self.parts if set(part.names) & set(names)))
 

@@ -1,5 +1,7 @@
 """Work on the parts of the files of a table, which an engine reads where it processes them."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial

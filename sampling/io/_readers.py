@@ -6,6 +6,8 @@ Parquet, Arrow files and arrays read rows on demand; CSV, JSON lines, streams of
 as a memory map.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -107,7 +109,7 @@ def _reader(path: Place, kind: str, lean: bool, alone: bool) -> Reader:
     return _Arrays(path, kind, alone)
 
 
-def held(path: Place, *, alone: bool = True) -> "Reader | None":
+def held(path: Place, *, alone: bool = True) -> Reader | None:
     """Return an open reader of a file whose content is held; None for other kinds."""
     kind = kind_of(path)
     if kind == "parquet":

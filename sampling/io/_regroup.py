@@ -1,5 +1,7 @@
 """Reorder rows on disk, for readers that process them group by group."""
 
+from __future__ import annotations
+
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -26,7 +28,7 @@ _WINDOW = 2**23  # bytes of the new file that are put in order at a time
 def regrouped(
     rows: Rows,
     order: NDArray[np.int64],
-    run: "Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]" = map,
+    run: Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]] = map,
 ) -> Iterator[Rows]:
     """Write rows to a temporary file in the given order, for the duration of the block.
 

@@ -5,6 +5,8 @@ changes from int64 to double, and libraries differ in how they store strings and
 examined when it is used, and only in files with rows.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,5 +1,7 @@
 """Columns of a table as scores: their direction, stated in the files or by the caller."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args

@@ -14,6 +14,8 @@ below the deepest folder that several paths share, or below the folders of a pat
 before its first wildcard.
 """
 
+from __future__ import annotations
+
 import fnmatch
 import glob
 import json

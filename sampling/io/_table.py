@@ -5,6 +5,8 @@ or safetensors file stay on disk; all others are read into memory or, if a folde
 once to a file there. Only the columns that are used are read, and must have compatible types.
 """
 
+from __future__ import annotations
+
 import fnmatch
 import json
 import re
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 
 from .. import _check
 from .._check import _labels
-from .._check._keywords import told
+from .._check._keywords import short, told
 from .._check._rows import Rows
 from .._files import _parquet
 from .._files._paths import check_folder, tensors_of
@@ -39,6 +41,7 @@ _NUMBER = re.compile("[0-9]+")
 _SHOWN = 16  # names shown in a report
 
 
+@told
 @dataclass
 class Table:
     """The rows of a file, or of the shards in a folder, with columns of additional files.
@@ -73,10 +76,30 @@ class Table:
     _rows: NDArray[np.int64] | None = field(default=None, repr=False)
     _loaded: NDArray[Any] | Rows | None = field(default=None, repr=False)
 
+    def __repr__(self) -> str:
+        more = f" and {len(self.paths) - 1} more files" if len(self.paths) > 1 else ""
+        names, embeddings = short(self.names), self.has_embeddings
+        rows = f"{self.size} rows of {self.paths[0]}{more}"
+        return f"Table({rows}, names={names}, has_embeddings={embeddings})"
+
     @property
     def has_embeddings(self) -> bool:
         """Whether there are embeddings; they are not read."""
         return self._load is not None
+
+    def refuse_no_embeddings(self, what: str) -> None:
+        """Raise if there are no embeddings.
+
+        what : what needs them, the beginning of the message
+        """
+        if not self.has_embeddings:
+            raise ValueError(
+                f"{what} needs embeddings, got none in {self.paths[0]}, with the columns "
+                f"{list(self.names)}: name a column of lists, or columns of numbers by a pattern "
+                "such as 'x*' (embeddings); or name the .npy file of the embeddings instead, and "
+                "this table next to it (beside, in a command --beside); `sampling embed` makes "
+                "embeddings of texts and images"
+            )
 
     @property
     def embeddings(self) -> NDArray[Any] | Rows | None:
@@ -274,7 +297,7 @@ class Table:
         """
         return self._schemas_of(name).said_of(name)
 
-    def take(self, rows: NDArray[np.int64]) -> "Table":
+    def take(self, rows: NDArray[np.int64]) -> Table:
         """Return a table with a subset of the rows.
 
         Parameters
@@ -495,7 +518,10 @@ def _add(table: Table, beside: Any) -> None:  # a path
     """Add the columns of a table of the same rows."""
     more = Schemas(source_of(beside, name="beside"))
     if more.size != table.size:
-        raise ValueError(f"{beside} must have {table.size} rows, got {more.size}")
+        raise ValueError(
+            f"{beside} must have {table.size} rows, as {table.paths[0]}, got {more.size}: row i of "
+            "both is the same sample"
+        )
     names = [name for name in more.names if _is_single(more, name)]
     table.names += tuple(name for name in names if name not in table.names)
     table._nested |= _nested(more, (*table.names, *table.embedding_columns))

@@ -25,6 +25,8 @@ lay_groups     members (N,), starts, order       out (M,)        O(M)      group
 layer_events   first (N,), second (N,)           out (N,)        O(N)      layers_by_earlier_events
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

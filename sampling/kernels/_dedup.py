@@ -17,6 +17,8 @@ keep_greedily starts (n+1,), earlier (p,), similar (p,)   kept (n,)  O(n + p)  k
 refine        bounds (a,b), first, counts, rows (a,D) ..  highest .. O(a b)    nearest_by_products
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -14,6 +14,8 @@ kernel        reads                        writes      time    oracle (tests/ora
 checksum      words (m,), key ()           returned    O(m)    checksum_by_words
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -21,6 +21,8 @@ systematic    weights (N,), scale, key, offset      out (M,)     O(N)      syste
 * expected, for weights whose large values are not concentrated in one cell; at worst O(log N)
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

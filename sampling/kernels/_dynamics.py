@@ -27,6 +27,8 @@ blend      rows, numbers, probs (B, C)     means (N, C)              O(B C)  mea
 hash_rows  key ()                          out (N,)                  O(N)    hashes_in_integers
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -14,6 +14,8 @@ kernel        reads                       writes                 time  oracle (t
 take_fitting  order (m,), costs, codes    room (G,), taken (n,)  O(m)  take_by_walking
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

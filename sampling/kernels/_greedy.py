@@ -29,6 +29,8 @@ pick_gains    pairs (L,), gains (n,)            current, out (m,) greedy_on_pair
 whole_products rows (b, D), turned (D,)         out (b,)          products_of_whole_numbers
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -20,6 +20,8 @@ clip_schedule    order, caps (C,), level, key       out (M,)     O(M + C)  sched
 interleave       schedule (M,), quotas, dealt (M,)  out (M,)     O(M)      interleave_by_queues
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

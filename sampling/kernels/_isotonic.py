@@ -14,6 +14,8 @@ pool_means   values (n,)               out     O(n)  isotonic_by_minimax
 pool_shares  logits (n,), shares (n,)  out     O(n)  shares_by_minimax
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -15,6 +15,8 @@ keys_of_ids   ids (n,), key ()             out (n,)    O(n)      keys_of_ids_by_
 keys_of_words words (n, w), key ()         out (n,)    O(n w)    keys_of_words_by_integers
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -16,6 +16,8 @@ move_rows      work, before (N,), labels                  sums (K, D)     move_r
 nearest_members labels, squares, keys (N,)                rows (K,)       nearest_members_by_sorting
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

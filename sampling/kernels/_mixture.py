@@ -22,6 +22,8 @@ run_places   draws (m,), n, key                   out (m,)             O(m + n)+
 + a shuffle of n for each change of shuffle between successive draws
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

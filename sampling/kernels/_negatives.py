@@ -14,6 +14,8 @@ kernel        reads                            writes        time   oracle (test
 keep_nearest  products (q,n), kinds, groups    scores, rows  O(qn)  nearest_of_other_kinds
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -14,6 +14,8 @@ kernel         reads                                            writes          
 hashed_ngrams  points (c,), ends (n,), kinds, width, modulus    out (g,), tokens  ngrams_by_words
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

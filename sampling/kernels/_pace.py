@@ -14,6 +14,8 @@ kernel      reads                              writes      time    oracle (tests
 draw_front  key, size, places, fronts (m,)     out (m,)    O(m)    front_in_integers
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -24,6 +24,8 @@ find_in    offsets, ends, wide, points, last  lines (m,)           O(m)  find_by
 jitters    key, slots (m,)                    out (m,)             O(m)  jitters_in_integers
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -20,6 +20,8 @@ permute   key, n, positions (m,)    out (m,)     O(m)    permute_in_integers
 shuffle   key                       out (n,)     O(n)    shuffle_in_integers
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -14,6 +14,8 @@ kernel        reads                               writes      time    oracle (te
 pivotal_walk  pi (n,), order (n,), key ()         out (n,)    O(n)    pivotal_by_duels
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

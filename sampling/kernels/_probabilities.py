@@ -19,6 +19,8 @@ relative  shares (N,), scale, floor              shares           O(N)  relative
 octaves   scores, the same as words              counts, squares  O(N)  octaves_by_frexp
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -24,6 +24,8 @@ first_left_out  codes, indices (B,)                       -                 O(B)
 fold_losses     fresh (N,), decay                         average, spread   O(N)    folded_in_floats
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -21,6 +21,8 @@ store_means    -                             scores, sums, counts  O(N)  means_b
 fill_uniform   key                           out (N,)         O(N)   uniform_in_integers
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

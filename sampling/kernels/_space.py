@@ -17,6 +17,8 @@ squares_to  rows, lengths, centers (K, D), labels   out (n,)   O(nD) squares_by_
 add_rows    rows, lengths, labels (n,)              out (K, D) O(nD) sums_by_numpy
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

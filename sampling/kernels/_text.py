@@ -19,6 +19,8 @@ join_buckets  buckets (b,n)                             roots, owners      compo
 match_earlier texts, buckets (b,n), settings, scratch   found, scratch     earlier_matches
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

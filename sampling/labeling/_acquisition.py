@@ -1,5 +1,7 @@
 """Samples to label, drawn one after the other with known probabilities. Budgets: `allocate`."""
 
+from __future__ import annotations
+
 import math
 import operator
 from collections.abc import Mapping

@@ -1,5 +1,7 @@
 """Budgets of groups from their learning curves. One curve: `LearningCurve.size_for`."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

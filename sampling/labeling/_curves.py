@@ -1,5 +1,7 @@
 """Learning curves: the loss as a power law of the number of samples, and how sure one can be."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, field
 
@@ -329,7 +331,7 @@ class _Fit:
             first = one[2] < other[2]
             low, high = np.where(first, low, left), np.where(first, right, high)
 
-    def _linear(self, losses: Floats, k: "float | Floats") -> tuple[Floats, Floats, Floats]:
+    def _linear(self, losses: Floats, k: float | Floats) -> tuple[Floats, Floats, Floats]:
         """Return floor and scale >= 0 of each series, and the sum of squares: (R,) each.
 
         k : the exponent of all, or of each, (R,)

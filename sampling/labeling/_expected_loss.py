@@ -1,5 +1,7 @@
 """The loss to be expected of each sample before it is labelled: a score for `Acquisition`."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import numpy as np

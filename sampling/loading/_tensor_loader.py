@@ -1,5 +1,7 @@
 """A loader of tensors in memory: each batch is one gather for each tensor, and no worker."""
 
+from __future__ import annotations
+
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping

@@ -4,6 +4,8 @@ Called by `Selection.apply`; the rows are checked. No framework is imported, exc
 dataset that only torch's `Subset` can be of.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 from .. import _check

@@ -1,5 +1,7 @@
 """Why a row was kept or dropped: the rules that every selector has, and the record of one row."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 BAD, ALREADY, NO_GROUP = "a value that is not finite", "already selected", "in no group"

@@ -1,5 +1,7 @@
 """The data of a `Selection`, for functions that read it without its methods."""
 
+from __future__ import annotations
+
 from typing import Any, Protocol
 
 import numpy as np

@@ -3,6 +3,8 @@
 Called by `Selection`; arguments are checked.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Change the threshold of a selection, using its scores."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

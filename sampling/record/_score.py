@@ -1,5 +1,7 @@
 """A number for each sample, and what a high one means."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 

@@ -1,5 +1,7 @@
 """Files of scores: a Parquet column for each score, with its direction in the metadata."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args

@@ -1,5 +1,7 @@
 """Selected samples, as every selector returns them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -82,8 +84,8 @@ class Selection:
     verdicts: NDArray[np.uint8] | None = None
     rules: tuple[str, ...] = ()
     info: dict[str, Any] = field(default_factory=dict)
-    shorten: "Callable[[int], Selection] | None" = field(default=None, repr=False)
-    recut: "Callable[[Selection, float], Selection] | None" = field(default=None, repr=False)
+    shorten: Callable[[int], Selection] | None = field(default=None, repr=False)
+    recut: Callable[[Selection, float], Selection] | None = field(default=None, repr=False)
     row_ids: NDArray[Any] | None = field(default=None, repr=False)
     kept_rows: Indices | None = field(default=None, repr=False)
     similarities: NDArray[np.floating[Any]] | None = field(default=None, repr=False)
@@ -115,7 +117,7 @@ class Selection:
         raise TypeError("a Selection is no array: take its `indices`, and its `weights`")
 
     @told
-    def head(self, budget: int) -> "Selection":
+    def head(self, budget: int) -> Selection:
         """Return the selection for a smaller budget, without selecting again.
 
         Parameters
@@ -161,7 +163,7 @@ class Selection:
         )
 
     @told
-    def rethreshold(self, threshold: float, embeddings: ArrayLike | None = None) -> "Selection":
+    def rethreshold(self, threshold: float, embeddings: ArrayLike | None = None) -> Selection:
         """Return the selection at another threshold, without comparing rows again.
 
         Parameters
@@ -230,7 +232,7 @@ class Selection:
 
     # ------------------------------------------------------------------ sets
 
-    def _combine(self, other: "Selection", sign: str, kept: NDArray[np.bool_]) -> "Selection":
+    def _combine(self, other: Selection, sign: str, kept: NDArray[np.bool_]) -> Selection:
         if None not in {self.size, other.size} and self.size != other.size:
             raise ValueError(
                 f"selections must be of the same input, got {self.size} and {other.size} rows"
@@ -251,15 +253,15 @@ class Selection:
             row_ids=self.row_ids,
         )
 
-    def __and__(self, other: "Selection") -> "Selection":
+    def __and__(self, other: Selection) -> Selection:
         """Return the intersection, in the order of the first selection, without weights."""
         return self._combine(other, "&", np.isin(self.indices, other.indices))
 
-    def __sub__(self, other: "Selection") -> "Selection":
+    def __sub__(self, other: Selection) -> Selection:
         """Return the difference, in the order of the first selection, without weights."""
         return self._combine(other, "-", ~np.isin(self.indices, other.indices))
 
-    def __or__(self, other: "Selection") -> "Selection":
+    def __or__(self, other: Selection) -> Selection:
         """Return the union, rows of the first selection first, without weights."""
         new = other - self
         whole = self._combine(other, "|", np.ones(len(self), np.bool_))
@@ -508,7 +510,7 @@ class Selection:
 
     @classmethod
     @told
-    def load(cls, path: str | Path) -> "Selection":
+    def load(cls, path: str | Path) -> Selection:
         """Read a selection written by `save`.
 
         Parameters

@@ -1,5 +1,7 @@
 """Files of selections: Parquet, readable by pandas, polars, duckdb and datasets."""
 
+from __future__ import annotations
+
 import hashlib
 import platform
 from collections.abc import Mapping

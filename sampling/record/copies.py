@@ -1,5 +1,7 @@
 """Rows that were dropped as copies, and the rows that were kept instead."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

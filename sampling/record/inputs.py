@@ -1,5 +1,7 @@
 """The tables that a selection was made from, by the digests in its manifest."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """The tie-breaking key of each row, from its id, and orders of rows in which it breaks ties."""
 
+from __future__ import annotations
+
 import re
 from typing import Any
 
@@ -142,7 +144,8 @@ def _keys_of_strings(names: list[Any], key: np.uint64, start: int) -> Keys:
         keys[rows] = own
     for row, each in enumerate(encoded):
         if each.endswith(b"\0"):
-            keys[row] ^= _rng.value(key, np.uint64(len(each) - len(each.rstrip(b"\0"))))
+            ends = np.uint64(len(each) - len(each.rstrip(b"\0")))
+            keys[row] ^= np.uint64(_rng.value(key, ends))  # an int from numba under numpy 1
     return keys
 
 

@@ -6,7 +6,14 @@
 
 The page states what was dropped, by which stage and rule, what it did to groups, scores and the
 coverage of the embeddings, and shows examples.
+
+Reports
+    write_selection_report      of a selection
+    write_plan_report           of a plan that was run
+    selection_report_outputs    which file, for `io.check_outputs`
 """
+
+from __future__ import annotations
 
 from ._write import selection_report_outputs, write_plan_report, write_selection_report
 

@@ -1,5 +1,7 @@
 """Sections with charts: scores kept and dropped, coverage, and the map."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from html import escape
 from typing import Any

@@ -1,5 +1,7 @@
 """Sections that count rows: by stage and rule, by group, and the checks before deleting."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping, Sequence
 from html import escape

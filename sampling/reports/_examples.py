@@ -1,5 +1,7 @@
 """Sections with rows of the data: pairs of copies, rows at the border, kept and dropped rows."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -44,7 +46,7 @@ class Pairs:
     similarity: NDArray[Any]
 
     @classmethod
-    def of(cls, dropped: Indices, kept: Indices, similarity: NDArray[Any]) -> "Pairs":
+    def of(cls, dropped: Indices, kept: Indices, similarity: NDArray[Any]) -> Pairs:
         """Return pairs, sorted."""
         order = np.lexsort((dropped, similarity))
         return cls(dropped[order], kept[order], similarity[order])

@@ -1,5 +1,7 @@
 """Distances to the nearest kept row, and positions of rows on a map."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """The page of a selection: its answer and its sections."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,7 +71,7 @@ def page(view: View) -> str:
 
 def _facts(view: View) -> str:
     kind = view.selection.method
-    if kind == "plan":
+    if kind == "plan" or len(view.steps) > 1:
         kind = " → ".join(step.name for step in view.steps if step.method != "read")
     parts = [kind, f"{view.size:,} rows"]
     if view.has_embeddings and view.embeddings is not None:

@@ -1,5 +1,7 @@
 """The steps of a selection: which stage dropped each row, by which rule, and by which score."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,7 @@ _READ = "read"
 
 @dataclass(frozen=True)
 class Step:
-    """A stage of a plan, or the one step of another selection.
+    """A stage of a plan or of a chain of commands, or the one step of another selection.
 
     Parameters
     ----------
@@ -66,7 +68,7 @@ def steps_of(selection: Selection, size: int, folder: Path | None) -> tuple[list
     folder : that of the files of a plan's stages, which hold their scores
     """
     entries = [each for each in selection.info.get("stages", ()) if "method" in each]
-    verdicts = selection.verdicts
+    entries, verdicts = entries or _chained(selection), selection.verdicts
     if verdicts is None or not entries:
         return _one(selection, size)
     counts = np.bincount(verdicts, minlength=len(selection.rules))
@@ -82,7 +84,7 @@ def steps_of(selection: Selection, size: int, folder: Path | None) -> tuple[list
         found.append((_READ, "read", {}, None))
     before: NDArray[Any] | None = None
     for entry in entries:
-        scores = _scores_in(entry, folder)
+        scores = entry["scores"] if "scores" in entry else _scores_in(entry, folder)
         new = None if scores is not None and _same(scores, before) else scores
         before = before if scores is None else scores
         found.append((entry["name"], entry["method"], entry.get("info", {}), new))
@@ -94,6 +96,22 @@ def steps_of(selection: Selection, size: int, folder: Path | None) -> tuple[list
         rules = {rule: int(counts[code]) for rule, code in codes.items() if counts[code]}
         steps.append(Step(number, name, method, rules, codes, info, scores))
     return steps, of_code[verdicts]
+
+
+def _chained(selection: Selection) -> list[dict[str, Any]]:
+    """Return the stages of a selection among the rows of another one, from the names of its rules.
+
+    Empty if it is of no other, or of one whose rules are unknown. Only the last stage is described;
+    stages of one method are one.
+    """
+    parts = [rule.partition(": ") for rule in selection.rules[1:]]
+    if not (selection.info.get("within") and all(rest for _, _, rest in parts)):
+        return []
+    names = [each for each in dict.fromkeys(name for name, _, _ in parts) if each != _READ]
+    known = {"info": selection.info, "scores": selection.scores}
+    last = selection.method or names[-1]
+    others = [{"name": name, "method": name} for name in names if name != last]
+    return [*others, {"name": last, "method": last, **known}]
 
 
 def _one(selection: Selection, size: int) -> tuple[list[Step], Steps]:

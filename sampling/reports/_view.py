@@ -1,5 +1,7 @@
 """What a page shows, and the table that it is read from: rows are read as they are needed."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field

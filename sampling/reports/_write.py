@@ -1,5 +1,7 @@
 """Writing of the report of a selection: whole, and never over a file of another kind."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,14 +1,103 @@
 """Samplers for `torch.utils.data.DataLoader`: which samples to draw, in which order.
 
-    core/      the base: an epoch is a draw table behind a keyed permutation
-    static/    epochs that follow from the arguments; every one can be computed at any time
-    dynamic/   epochs planned from the losses recorded before them
-    mixture/   several sources, each with its share
-    batches/   where the draws are cut into batches
+The training loop is the same for all of them; the first line is what changes:
 
-A class is loaded when it is first used. To add one, derive from `EpochSampler` or `ScoredSampler`,
-with a table of `sampling.samplers.tables`; the samplers of the package are listed in `_registry`.
+    sampler = InfoBatchSampler(dataset, num_epochs=30, seed=0)
+    loader = DataLoader(Indexed(dataset), batch_size=256, sampler=sampler)
+    for epoch in range(30):
+        sampler.set_epoch(epoch)
+        for indices, (x, y) in loader:
+            losses = cross_entropy(model(x), y, reduction="none")
+            loss = sampler.reduce(losses, indices)  # instead of losses.mean()
+
+All samples, a subset, or weights of your own
+    ShuffleSampler              in place of RandomSampler and DistributedSampler of torch
+    SubsetSampler               rows that were selected before, with the weights of a `Selection`
+    WeightedSampler             in proportion to weights, with or without replacement
+    TrajectorySampler           transitions of robots or offline RL, by return or advantage
+
+Fewer samples in each epoch
+    RepeatedSubsetSampler       RS2: a new random subset in each round; begin with it
+    InfoBatchSampler            excludes a random fraction of the easy samples, by their losses
+    DynamicRandomSampler        the control: the same schedule, without losses
+    VarianceBudgetSampler       as few samples as a limit on the gradient's variance allows
+    ImportanceSampler           in proportion to the loss or a bound on the gradient, unbiased
+    ImportanceGain              what that would gain, from `ImportanceSampler.gain`
+    HardestSampler              the highest last losses
+    EpsilonGreedySampler        the highest average losses, and some of the others at random
+    UCBSampler                  the highest average losses plus their spread
+    SeTaSampler                 a window over groups of losses that slides from easy to hard
+    KakurenboSampler            without samples that are predicted correctly with confidence
+    IESSampler                  without samples whose loss has converged
+
+Class balance
+    ClassBalancedSampler        classes in any shares, also progressively
+    RepeatFactorSampler         several labels a sample: rare categories are repeated
+    RCAPSampler                 classes by their losses, fewer samples in each epoch
+
+Easy samples first, noisy labels
+    CurriculumSampler           by a score, from more samples over the run
+    SelfPacedSampler            the lowest losses, a fraction that grows to 1
+    LateStoppingSampler         reduces noisy data to the samples that are learnt first
+
+From clusters of embeddings
+    ClusterClipSampler          clusters evenly, each until its samples were repeated too often
+    SensitivitySampler          by a bound on the loss, from one loss for each cluster
+    HolderFit                   the constant of that bound, estimated
+
+Mixtures of sources
+    MixtureSampler              several sources in shares of samples or tokens
+    MixtureUpdater              base of the rules that learn the shares, and of your own
+    ODM                         from training losses: sources of high loss, by a bandit
+    DoReMi                      from training losses: excess over a reference model
+    SkillIt, skill_graph        from validation losses, by a graph of which source helps which
+    Aioli                       from validation losses, with the graph estimated during training
+    ByPerformance               from any metric
+    temperature_weights         shares in proportion to sizes ** (1 / temperature)
+    effective_samples           what repeated passes over a small source are worth
+    max_epochs_for              how many passes over it still pay
+    random_mixtures             mixtures for small runs
+    mixture_regression          the best mixture, predicted from such runs
+    MixtureFit                  its result
+
+Batches
+    EpochBatchSampler           any sampler's draws in batches, sharded over the ranks as a whole
+    TokenBudgetBatchSampler     samples of similar length, up to a number of tokens
+    ClassesPerBatchSampler      P classes and K samples of each, for metric learning
+    GroupBatchSampler           whole bags, documents or videos
+    TwoStreamBatchSampler       a fixed number of samples of a second set in each batch
+    TemporalBatchSampler        events in the order of time, no two of one entity
+    AdaptiveBatchSampler        a batch size that may change during training
+
+Pairs, for mixup and contrastive losses
+    PairBatchSampler            a partner of the same or another class or domain
+    NeighborPairBatchSampler    a partner from a table of neighbours or hard negatives
+    ClassPairBatchSampler       pairs of classes in given shares
+    selmix_pairs                the shares of pairs that improve a metric most
+
+Checkpoints
+    save_state, load_state              one file, which resumes on other ranks and workers, too
+    full_state, load_full_state         the same as a dict, for a checkpoint of your own
+
+A sampler of your own
+    EpochSampler                base class: define `table(epoch)`
+    ScoredSampler               base class of samplers that learn from losses
+    tables                      the draw tables to choose from
+    Groups                      the samples of each class or cluster
+    EpochOptions                the options of every sampler, such as `seed` and `rank`
+    random_key                  the key of an epoch's random numbers
+    RecordedScores, Batch       what a `ScoredSampler` is given: losses so far, and of a batch
 """
+
+# Where things are
+#   core/      the base: an epoch is a draw table behind a keyed permutation
+#   static/    epochs that follow from the arguments; every one can be computed at any time
+#   dynamic/   epochs planned from the losses recorded before them
+#   mixture/   several sources, each with its share
+#   batches/   where the draws are cut into batches
+# A class is loaded when it is first used. `_registry` lists the samplers of the package.
+
+from __future__ import annotations
 
 from typing import TYPE_CHECKING
 

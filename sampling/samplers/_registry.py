@@ -5,6 +5,8 @@ contract tests and `sampling warm` make one of each, in `testing/_every_sampler.
 compares the names. Nothing is imported before it is used.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from .._entry import NOT_MEASURED

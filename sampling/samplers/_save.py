@@ -4,6 +4,8 @@ The light state (`state_dict`) holds the position of a run. A dynamic sampler ne
 of the current epoch and the scores from which the next one will be planned.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -208,7 +210,7 @@ def load_state(sampler: AnySampler, path: str | Path) -> None:
     load_full_state(sampler, {**json.loads(text), "arrays": arrays})
 
 
-def _inner(sampler: AnySampler) -> "EpochSampler":
+def _inner(sampler: AnySampler) -> EpochSampler:
     """Return the sampler of draws, which has the plan and the scores."""
     found = sampler.sampler if isinstance(sampler, EpochBatchSampler) else sampler
     if not isinstance(found, EpochSampler):

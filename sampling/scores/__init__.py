@@ -1,4 +1,42 @@
-"""Scores of sample difficulty and usefulness, and counts of how often each was trained on."""
+"""Scores of sample difficulty and usefulness, and counts of how often each was trained on.
+
+    dynamics = TrainingDynamics(dataset, num_classes=10)
+    dynamics.update(indices, logits, labels)       # in the training loop
+    dynamics.el2n()                                # a `Score`, which knows what a high value means
+
+During training
+    TrainingDynamics        EL2N, forgetting, AUM, confidence and ten more, from the logits seen
+    ScoreTable              one number a sample, such as its last loss
+    ExposureCounter         how often each sample was trained on
+
+From logits, probabilities or a model
+    score_stored            several of these at once, from stored logits
+    el2n                    error of the probabilities
+    entropy                 of the prediction
+    confidence              probability of the label
+    margin                  between the label and the best other class
+    pvi                     what an input tells about its label, in bits
+    grand                   norm of the gradient
+    gradient_norm_bound     a bound on it from the logits alone, for `ImportanceSampler`
+    sequence_log_probs      of texts, under a language model
+    check_stored            refuses wrong arguments of `score_stored` before a row is read
+
+Wrong labels
+    label_issues            which labels are probably wrong
+    label_quality           a score of each label
+    aum_flagged             those of low AUM
+    threshold_samples       samples with a wrong label on purpose, the threshold for it
+
+Attribution
+    trak                    how each sample moves the predictions of targets
+    AttributionScores       reduces such a matrix over targets and tasks
+
+Several scores
+    mean_scores             the mean of several runs
+    rank_average            a consensus of unlike scores
+"""
+
+from __future__ import annotations
 
 from typing import TYPE_CHECKING
 

@@ -4,6 +4,8 @@ Data attribution libraries return a matrix of training rows by targets; some tra
 use the opposite sign. The matrix is read in blocks and reduced over the targets.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any, Literal
 

@@ -4,6 +4,8 @@
 are mislabelled on purpose, determine how low it has to be for a label to be considered wrong.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

@@ -1,5 +1,7 @@
 """A buffer that copies losses from a device to the score table without waiting for the device."""
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Callable
 

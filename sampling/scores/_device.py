@@ -1,5 +1,7 @@
 """Checks and weights for batches whose indices are on a device."""
 
+from __future__ import annotations
+
 import numpy as np
 import torch
 from numpy.typing import NDArray

@@ -1,5 +1,7 @@
 """Training dynamics: statistics of each sample over a run, recorded from the logits."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Mapping, Sequence, Sized
@@ -121,7 +123,7 @@ class TrainingDynamics(Reports):
         max_streak: int = 1,
         ema: float = 0.1,
         decay: float = 0.9,
-        process_group: "dist.ProcessGroup | None" = None,
+        process_group: dist.ProcessGroup | None = None,
     ) -> None:
         self._size = _check.size("data_source", data_source)
         refuse_one_class("num_classes", num_classes)
@@ -369,7 +371,7 @@ class TrainingDynamics(Reports):
         self.load_state_dict(_read(Path(path)))
 
     @classmethod
-    def from_file(cls, path: str | Path) -> "TrainingDynamics":
+    def from_file(cls, path: str | Path) -> TrainingDynamics:
         """Return the dynamics stored in a file of `save`, with the arguments stored in it.
 
         Parameters

@@ -1,5 +1,7 @@
 """Scores computed from the histories of `TrainingDynamics`, each with its direction."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal

@@ -1,5 +1,7 @@
 """The tables of `TrainingDynamics`: a few numbers per sample, and the exchange between ranks."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -194,7 +196,7 @@ class Journal:
         self,
         record: Callable[[Indices, Floats], None],
         size: int,
-        group: "dist.ProcessGroup | None",
+        group: dist.ProcessGroup | None,
     ) -> None:
         """Call `record` with what all ranks observed, lower ranks first; collective.
 

@@ -1,5 +1,7 @@
 """Copies of batches of logits from a device to the host, without waiting for the device."""
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Callable
 from typing import Any

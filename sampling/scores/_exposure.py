@@ -1,5 +1,7 @@
 """How often each sample was trained on: one byte per count, widened when a count exceeds it."""
 
+from __future__ import annotations
+
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +72,7 @@ class ExposureCounter:
     """
 
     def __init__(
-        self, data_source: int | Sized, *, process_group: "dist.ProcessGroup | None" = None
+        self, data_source: int | Sized, *, process_group: dist.ProcessGroup | None = None
     ) -> None:
         size = _check.size("data_source", data_source)
         self._group = process_group

@@ -1,5 +1,7 @@
 """The gradient norm of each sample with respect to its logits, from the forward pass alone."""
 
+from __future__ import annotations
+
 import torch
 
 from .. import _check

@@ -5,6 +5,8 @@ product, so its norm is a product of two norms and costs one forward pass; it ra
 late in training, but is another score and has its own name.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -6,6 +6,8 @@ so all code after these functions sees two columns, never one: the results are b
 those of a model of two outputs 0 and z.
 """
 
+from __future__ import annotations
+
 from typing import Any, TypeVar
 
 import numpy as np

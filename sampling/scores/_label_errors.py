@@ -4,6 +4,8 @@
 out-of-sample probabilities, such as those of `sklearn.model_selection.cross_val_predict`.
 """
 
+from __future__ import annotations
+
 from typing import Any, Literal
 
 import numpy as np

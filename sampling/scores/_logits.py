@@ -4,6 +4,8 @@ Logits (N, 1) are those of a model of one output z, read as the two outputs 0 an
 if labels are given. Labels are then 0 or 1 of any dtype, of shape (N,) or (N, 1).
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, Literal
 

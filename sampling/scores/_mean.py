@@ -1,5 +1,7 @@
 """Several scores of the same samples as one: their mean, or the mean of their ranks."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np

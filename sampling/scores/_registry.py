@@ -3,6 +3,8 @@
 A test compares its names with `sampling.scores.__all__` and the methods of `TrainingDynamics`.
 """
 
+from __future__ import annotations
+
 from .._entry import Entry
 
 _SPEED = "four scores in 47 µs a batch of 256; the package aum, one of them, 2.02 ms"

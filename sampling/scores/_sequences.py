@@ -1,5 +1,7 @@
 """Log-probabilities of sequences under a model, such as answers under a reference model."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import torch

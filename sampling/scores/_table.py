@@ -1,5 +1,7 @@
 """The score table: the last loss of each sample, or a moving average, by dataset index."""
 
+from __future__ import annotations
+
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +75,7 @@ class ScoreTable:
         data_source: int | Sized,
         *,
         ema: float = 1.0,
-        process_group: "dist.ProcessGroup | None" = None,
+        process_group: dist.ProcessGroup | None = None,
     ) -> None:
         size = _check.size("data_source", data_source)
         self.ema = _check.number("ema", ema, "(0, 1]")

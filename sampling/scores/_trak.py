@@ -4,6 +4,8 @@ TRAK needs only gradients of trained models, whereas influence by leave-one-out 
 thousands of training runs.
 """
 
+from __future__ import annotations
+
 import copy
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -6,7 +6,92 @@
 `methods()` lists them with their inputs and costs. `Options` are the keywords of every method.
 Embeddings, scores and labels are array-likes, also lists of tensors. Tensors and arrays on a GPU
 are copied to the host once, at the call, without gradients; bfloat16 and float8 become float32.
+
+By a score
+    top, bottom                 the highest scores, the lowest scores
+    window                      the highest, after the very highest are dropped
+    ccs                         evenly over strata, without the hardest
+    stratified                  the same number from each stratum
+    quota                       the highest of each group, with floors, caps and shares
+    beta                        by score and mean confidence, with a Beta density
+    gumbel                      at random, in proportion to exp(score / temperature)
+    pivotal, systematic         exactly M at random, in proportion to the score
+    poisson                     about M at random, each row independently
+    match_histogram             at random, with the distribution of a target
+    perplexity                  documents of medium perplexity
+    preference_gap              preference pairs with the largest gap
+    surrogate                   by the uncertainty of a small model
+
+By clusters of embeddings
+    semdedup                    without near-duplicates
+    d4                          without near-duplicates, then far from the centers
+    prototypes                  least, or most, similar to the center
+    moderate                    at medium distance from the center of the class
+    cluster_uniform             the same number from each cluster
+    cluster_sensitivity         by a bound on the loss, from one loss for each cluster
+    kmq, reweight_clusters      by quality within clusters, whose shares follow their gains
+    samplemix                   repeats by quality, and by diversity of the cluster
+
+By coverage of embeddings
+    k_center                    the smallest distance of any row to a kept one
+    facility_location           the kept rows represent all rows
+    herding                     the mean of the kept rows is that of all
+    d2                          hard rows that are not redundant, by a neighbour graph
+    dpp, k_dpp                  diverse rows: greedily, or at random
+
+By leverage, for linear models
+    leverage, leverage_scores   in proportion to the leverage
+    lewis, lewis_weights        for losses |a x - b|^p
+    root_leverage               in rounds, for p < 2
+    sensitivity_lp              for losses |a x|^p
+
+Of texts
+    dedup_text                  without texts that share most of their n-grams
+    dsir_scores                 importance of each text for a target corpus
+    kl_reduction                how much nearer to the target a selection is
+    NgramCounts                 counts of n-grams, to begin with
+
+Repeats and weights
+    repeat_counts               repeats in proportion to weights, with a limit
+    unimax, UniMax              passes over sources, evenly, with a limit
+    propagate                   weights of all rows from those of a core set
+    quotas_from_recall          more of the classes that are recognised badly
+    inclusion_probabilities     proportional to scores, at most 1, with a given sum
+    bags, Bags, Bag             bootstrap samples, with the rows out of each
+
+Copies, thresholds, order
+    twins_of, Twin              dropped rows, each with its nearest kept row
+    nearest_kept                kept rows that are most similar to a row
+    at_threshold                the same selection at another threshold
+    spatial_order               an order of the rows that keeps neighbours together
+
+Tables on disk, plans
+    select_from                 any method, on a table, or on rows that were kept before
+    filter_from, parse_where    the rows that satisfy conditions
+    rows_within                 the rows that a selection kept
+    SelectionPlan, Stage        several stages, as a file
+    check_call                  refuses wrong arguments before a row is read
+    notes_of                    what was skipped, and why, for a report
+
+Costs
+    estimate, estimate_from     operations and memory of a method, before it runs
+    Estimate, Cost, Sizes       the result, and what a cost function returns and is given
+    methods, Method             all methods, and what is known of one
+    reads_embeddings            whether a method does
+
+A method of your own
+    method                      registers it, for all of the above, plans and commands
+    select                      runs its core with the `Options` of every method
+    Task, Picks                 what a core is given, and returns
+    embeddings_of, scores_of    arguments as arrays, with the rows that are bad
+    count_of                    a budget as a number of rows
+    share_out, water_fill       a budget over groups, in proportion or evenly
 """
+
+# One algorithm per file, in a folder by what it reads; `core/` has what they share, `pipeline/` the
+# stages, plans and tables.
+
+from __future__ import annotations
 
 from ..record import at_threshold
 from ._bags import Bag, Bags, bags

@@ -4,6 +4,8 @@ For the uncertainty of an estimate, bagged models, and predictions of rows that 
 A subset to train on without repeats is a selection; see `gumbel` and `pivotal`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import overload
@@ -75,7 +77,7 @@ class Bags(Sequence[Bag]):
     def __init__(  # noqa: PLR0913  # what a bag is drawn from
         self,
         of_row: Indices | None,
-        strata: "Sequence[_Stratum]",
+        strata: Sequence[_Stratum],
         num_units: int,
         num_bags: int,
         replacement: bool,
@@ -95,9 +97,9 @@ class Bags(Sequence[Bag]):
     def __getitem__(self, number: int) -> Bag: ...
 
     @overload
-    def __getitem__(self, number: slice) -> "list[Bag]": ...
+    def __getitem__(self, number: slice) -> list[Bag]: ...
 
-    def __getitem__(self, number: int | slice) -> "Bag | list[Bag]":
+    def __getitem__(self, number: int | slice) -> Bag | list[Bag]:
         """Draw a bag by its number, or several by a slice."""
         if isinstance(number, slice):
             return [self._bag(each) for each in range(self._num_bags)[number]]

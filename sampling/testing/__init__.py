@@ -8,8 +8,22 @@
 >>> print(report)
 shuffle: 3 pass
 
-In pytest, `parametrize_with_checks` generates one test for each sampler and check.
+Check a sampler
+    check_sampler               all checks, or some
+    check_batch_sampler         of a batch sampler
+    parametrize_with_checks     in pytest, one test for each sampler and check
+    Report, Result, Check       results of all checks; of one; and a check
+    ContractError               raised if one fails
+
+Every sampler in every loader, as `sampling contracts` runs it
+    cells, Cell                 the cases
+    run_cells                   runs them
+    matrix_table                the results as a table
+    write_matrix, read_matrix   the same as a file
+    matrix_outputs              which file, for `io.check_outputs`
 """
+
+from __future__ import annotations
 
 from . import (  # noqa: F401  # register their checks
     _any_loader,

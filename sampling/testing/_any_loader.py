@@ -1,5 +1,7 @@
 """G and C checks: properties of a sampler that do not depend on the loader."""
 
+from __future__ import annotations
+
 import gc
 import sys
 import tracemalloc

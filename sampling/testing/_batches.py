@@ -1,5 +1,7 @@
 """Checks for Lightning and accelerate that a batch sampler can be tested on without them."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from ._outcomes import BATCHES, does_not_apply, expect, same

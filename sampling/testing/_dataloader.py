@@ -1,5 +1,7 @@
 """D checks: a sampler inside torch's own `DataLoader`, trained and resumed."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from inspect import signature
 from typing import Any

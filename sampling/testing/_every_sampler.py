@@ -3,6 +3,8 @@
 The one list of them: the contract matrix, `sampling warm` and the tests all read it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial

@@ -3,6 +3,8 @@
 The only module of the package that changes them; they are always restored.
 """
 
+from __future__ import annotations
+
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager

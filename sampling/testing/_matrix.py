@@ -1,5 +1,7 @@
 """The contract matrix: every sampler in every loader, stopped and resumed, on one and two ranks."""
 
+from __future__ import annotations
+
 import itertools
 import json
 import os
@@ -103,14 +105,14 @@ def cells(
 
 
 @told
-def run_cells(cases: Sequence[Cell], done: Callable[[], object] = lambda: None) -> dict[Cell, str]:
+def run_cells(cases: Sequence[Cell], done: Callable[[], object] | None = None) -> dict[Cell, str]:
     """Run the cells; those of two ranks run in two new processes.
 
     Parameters
     ----------
     cases : sequence of Cell
         Cells to run.
-    done : callable
+    done : callable, optional
         Called after each cell.
 
     Returns
@@ -121,6 +123,7 @@ def run_cells(cases: Sequence[Cell], done: Callable[[], object] = lambda: None) 
     """
     for loader in {case.loader for case in cases} & set(EXTRAS):
         require(*EXTRAS[loader], f"the matrix of {loader}")  # before any work is done
+    done = done or (lambda: None)
     found: dict[Cell, str] = {}
     for case in cases:
         if case.num_replicas == 1:

@@ -1,5 +1,7 @@
 """One leg of a run in the contract matrix: its loader, its batches, and where it stops."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal

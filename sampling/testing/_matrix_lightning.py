@@ -1,5 +1,7 @@
 """One leg of the contract matrix under Lightning."""
 
+from __future__ import annotations
+
 import logging
 import warnings
 from typing import Any

@@ -1,5 +1,7 @@
 """The same run in each framework: uninterrupted, stopped at some point, and resumed from there."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, TypeAlias

@@ -1,5 +1,7 @@
 """One leg of the contract matrix under the Hugging Face Trainer."""
 
+from __future__ import annotations
+
 import warnings
 from typing import Any
 

@@ -6,6 +6,8 @@ the same. It is started once, imports torch, and forks itself for each task. Any
 lambda, a closure) runs in a fork of this process, made before the checks make any sampler.
 """
 
+from __future__ import annotations
+
 import atexit
 import importlib.util
 import multiprocessing
@@ -31,7 +33,7 @@ Work: TypeAlias = Callable[[Subject, Any], Any]
 
 _READY, _CANCELLED = "ready", "cancelled"
 _STATUS = 3  # exit status of a task that could not be made ready
-_running: "list[Interpreter]" = []  # at most one
+_running: list[Interpreter] = []  # at most one
 _script: list[str] = []  # the user's script, while a task imports it
 
 
@@ -98,7 +100,7 @@ def _parcel(subject: Subject, work: Work) -> bytes:
     return bytes(ForkingPickler.dumps((list(sys.path), str(Path.cwd()), script, package, inner)))
 
 
-def _started() -> "Interpreter | None":
+def _started() -> Interpreter | None:
     """Return the interpreter of this process, started if there is none; None where none can be."""
     if not hasattr(os, "fork"):
         return None
@@ -195,7 +197,7 @@ def serve(descriptor: int) -> None:
             pipe.send((f"the process ended with status {status}", None))
 
 
-def _task(pipe: "Connection[Any, Any]", parcel: bytes) -> int:
+def _task(pipe: Connection[Any, Any], parcel: bytes) -> int:
     """Import the factory, and call the function with the argument that follows."""
     call: Callable[[object], Any] | None = None
     with Watch():

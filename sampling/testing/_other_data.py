@@ -5,6 +5,8 @@ the module's names of a function, the defaults of a class, and the fields of a d
 (a `Selection`).
 """
 
+from __future__ import annotations
+
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator
@@ -57,7 +59,7 @@ def _of_record(name: str, thing: Any) -> Iterator[Change]:  # a dataclass
                 yield f"{name}.{field.name} {how}", made
 
 
-def _of_partial(thing: "partial[Any]", depth: int) -> Iterator[Change]:
+def _of_partial(thing: partial[Any], depth: int) -> Iterator[Change]:
     for what, function in _changed("", thing.func, depth - 1):
         yield what, partial(function, *thing.args, **thing.keywords)
     for at, value in enumerate(thing.args):

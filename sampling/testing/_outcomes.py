@@ -1,5 +1,7 @@
 """Outcomes of a check: what it raises if a sampler breaks the contract, or need not keep it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 

@@ -1,5 +1,7 @@
 """Forked processes, in which any closure can run: two that train together, and one with a limit."""
 
+from __future__ import annotations
+
 import gc
 import multiprocessing
 import tempfile
@@ -41,7 +43,7 @@ class Fork:
     def __init__(self, work: Callable[[Any], Any], seconds: int | None = None) -> None:
         self._work, self._seconds = work, seconds
 
-    def __enter__(self) -> "Fork":
+    def __enter__(self) -> Fork:
         if start_method() != "fork":
             does_not_apply("a process would have to be forked, which is not possible here")
         context = multiprocessing.get_context("fork")
@@ -76,7 +78,7 @@ class Fork:
         self._process.join()
 
 
-def answer(pipe: "Connection[Any, Any]") -> Any:
+def answer(pipe: Connection[Any, Any]) -> Any:
     """Receive the result of another process, or raise `TookTooLong` or `Failed`."""
     if not pipe.poll(PATIENCE):
         raise TookTooLong(f"no answer within {PATIENCE:.0f} s")
@@ -95,7 +97,7 @@ def said(watch: Watch) -> str | None:
     return f"{type(error).__name__}: {error} ({watch.where})" if error else None
 
 
-def _answer(work: Callable[[Any], Any], seconds: int | None, pipe: "Connection[Any, Any]") -> None:
+def _answer(work: Callable[[Any], Any], seconds: int | None, pipe: Connection[Any, Any]) -> None:
     gc.disable()  # an inherited loader that is deleted would manage workers that are not its own
     torch.set_num_threads(1)  # a forked process must not use its parent's thread pool
     if seconds is not None:
@@ -134,7 +136,7 @@ def on_two_ranks(work: Callable[[int], Any]) -> list[Any]:
                 process.kill()
 
 
-def _received(rank: int, pipe: "Connection[Any, Any]") -> Any:
+def _received(rank: int, pipe: Connection[Any, Any]) -> Any:
     try:
         return answer(pipe)
     except TookTooLong as late:
@@ -143,7 +145,7 @@ def _received(rank: int, pipe: "Connection[Any, Any]") -> Any:
         broken(f"rank {rank} of 2 raised {failed}")
 
 
-def _rank(rank: int, work: Callable[[int], Any], store: Path, pipe: "Connection[Any, Any]") -> None:
+def _rank(rank: int, work: Callable[[int], Any], store: Path, pipe: Connection[Any, Any]) -> None:
     torch.set_num_threads(1)  # as in `_answer`
     result = None
     with Watch() as watch:

@@ -1,5 +1,7 @@
 """The checks as pytest tests: one test for each sampler and check."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

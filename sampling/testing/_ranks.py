@@ -1,5 +1,7 @@
 """R checks: the ranks of a training run together draw one epoch, and agree on it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

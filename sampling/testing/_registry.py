@@ -6,6 +6,8 @@ check's own texts state why that matters and how to fix it. `NotApplicable` stat
 requires nothing of this sampler.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias

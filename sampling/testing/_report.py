@@ -1,5 +1,7 @@
 """Run the checks on one sampler, and report their results in one message."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack

@@ -1,5 +1,7 @@
 """S checks: a saved state in another process, and with other data."""
 
+from __future__ import annotations
+
 from itertools import islice
 from typing import Any, TypeAlias
 

@@ -1,5 +1,7 @@
 """The saved state of any sampler, as one value that another process can be given."""
 
+from __future__ import annotations
+
 import tempfile
 from collections.abc import Iterator
 from copy import deepcopy

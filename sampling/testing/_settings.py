@@ -3,6 +3,8 @@
 Only what is cheap to read: all of them take less than a millisecond.
 """
 
+from __future__ import annotations
+
 import builtins
 import gc
 import locale

@@ -1,5 +1,7 @@
 """T and N checks: a sampler inside torchdata's `StatefulDataLoader`, or its `nodes`."""
 
+from __future__ import annotations
+
 import json
 import sys
 import tracemalloc

@@ -1,5 +1,7 @@
 """The sampler under test: the options it takes, and how it is driven and loaded."""
 
+from __future__ import annotations
+
 import inspect
 import itertools
 import multiprocessing

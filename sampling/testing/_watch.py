@@ -1,5 +1,7 @@
 """Catch any exception of a block and keep it; end a call that takes too long."""
 
+from __future__ import annotations
+
 import sys
 import traceback
 from collections.abc import Callable
@@ -24,7 +26,7 @@ class Watch:
     error: BaseException | None = None
     where = ""
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> Watch:
         return self
 
     def __exit__(

@@ -1,5 +1,7 @@
 """Batch sizes from the gradient noise, by statistical tests: for `AdaptiveBatchSampler`."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal
@@ -146,7 +148,7 @@ def suggest_batch_size_from_ranks(
     *,
     eta: float = 0.1,
     max_batch_size: int,
-    process_group: "dist.ProcessGroup | None" = None,
+    process_group: dist.ProcessGroup | None = None,
 ) -> int:
     """Return the batch size that the norm test gives for the gradients of the ranks.
 

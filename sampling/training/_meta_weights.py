@@ -3,6 +3,8 @@
 For a core set: its weights are carried over to all samples by `sampling.selection.propagate`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Learning-rate schedules by the progress of the run, for an unknown number of steps."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from typing import Any, Protocol

@@ -8,8 +8,52 @@ mean 1 over the batch of all ranks unless stated otherwise. Anything that outliv
 a state object that the caller holds, or in the weighting itself if it is an object, with
 `state_dict()` and `load_state_dict()`.
 
-`logit_adjustment` and `balanced_softmax` are no weights, but losses for the same purpose.
+Long tails
+    logit_adjustment            no weights, but logits adjusted by the class shares
+    balanced_softmax            the same, as a loss
+    ClassWeights                inverse frequency, effective number, or a power
+    deferred, Deferred          any weighting from an epoch on
+    target_density_weights      regression: rare targets
+
+Domains, shifts, weights of your own
+    SampleWeights               one for each sample
+    upweight                    domains by temperature
+    density_ratio_weights       samples that look like a target set
+    clipped_inverse             1 / p for samples observed with known probabilities
+    effective_sample_size       how many samples of equal weight the weights are worth
+
+Groups
+    group_dro, GroupWeights     the worst group; its state
+    group_loss_scaling          groups of large loss, within a batch
+
+Wrong labels, by a transition matrix
+    RENTWeights                 resamples the batch
+    DirichletWeights            the same, with weights
+    symmetric_transition        the matrix, if all wrong labels are equally likely
+
+The worst losses
+    cvar                        the worst fraction
+    extremile                   the expected maximum of several samples
+    esrm                        exponential in the rank of the loss
+    LossReference               state of these three: losses of the whole dataset
+    kl_dro, RunningRisk         proportional to exp(loss); its state
+    feasible, Duals             a bound on the loss of every sample; its state
+
+Easy samples first, one-pass training, tokens
+    self_paced                  losses below a threshold
+    CurriculumWeights           by a score of easiness
+    pointwise_easiness          such a score for answers in ranking
+    pairwise_easiness           the same for pairs
+    MomentumDifficulty          samples whose loss stays large
+    lin_upper                   increases up to the middle of the losses
+    quadratic                   largest in the middle
+    extremes                    largest at both ends
+    BurnIn                      state of these three: first steps with weights of 1
+    focal                       (1 - p)^gamma: many easy negatives
+    tldr                        tokens that are not learnt yet
 """
+
+from __future__ import annotations
 
 from typing import TYPE_CHECKING
 

@@ -1,5 +1,7 @@
 """The losses of one step on all ranks: the common input of all weighting functions."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,7 +29,7 @@ class Batch:
     finite. B may be 0: a rank without a sample still takes part in the collective calls.
     """
 
-    def __init__(self, losses: torch.Tensor, group: "ProcessGroup | None") -> None:
+    def __init__(self, losses: torch.Tensor, group: ProcessGroup | None) -> None:
         check_batch("losses", losses)
         values = losses.detach()
         if values.dtype != torch.float64:
@@ -125,7 +127,7 @@ def _ints(name: str, rows: ArrayLike) -> NDArray[Any]:
     if array.dtype.kind == "O" and array.ndim == 1:
         array = _labels.ids(name, rows)
     if array.dtype.kind in "OTUS":
-        raise TypeError(f"{name} must hold ints, got dtype {array.dtype}")
+        raise TypeError(f"{name} must hold ints, got dtype {array.dtype}{_check.NUMBERED}")
     return array
 
 

@@ -1,5 +1,7 @@
 """Class weights: the loss of rare classes is multiplied by a larger weight than that of others."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -119,7 +121,7 @@ class ClassWeights:
         normalise: Literal["batch", "classes"] = "batch",
         across: Literal["mean", "max"] = "mean",
         empty: Literal["raise", "ignore"] = "raise",
-        process_group: "ProcessGroup | None" = None,
+        process_group: ProcessGroup | None = None,
     ) -> None:
         self.power = _check.number("power", power, "(-inf, inf)")
         if beta is not None and power != 1.0:
@@ -355,7 +357,8 @@ def as_tensor(labels: torch.Tensor | ArrayLike) -> torch.Tensor:
         return labels
     array = _check.host(labels, "labels")
     if array.dtype.kind not in "iufb":
-        raise TypeError(f"labels must hold class numbers, got dtype {array.dtype}")
+        remedy = _check.NUMBERED if array.dtype.kind in "OTUS" else ""
+        raise TypeError(f"labels must hold class numbers, got dtype {array.dtype}{remedy}")
     return torch.as_tensor(np.array(array))
 
 
@@ -388,12 +391,19 @@ def counts_of(
     if num_classes is not None:
         num_classes = _check.integer("num_classes", num_classes, 1)
         ids = np.arange(num_classes)
+        words = [each for each in _check.named("counts", counts) or () if isinstance(each, str)]
+        if words and not words[0].isdecimal():
+            raise ValueError(
+                f"counts must number the classes, 0 to {num_classes - 1}, got the name "
+                f"{words[0]!r}: give the numbers of samples alone, in the order of the model's "
+                "outputs, such as list(labels.value_counts().sort_index())"
+            )
         found = _check.by_name("counts", counts, ids, "classes")
     elif _check.named("counts", counts) is not None:
         raise ValueError(
             "num_classes must be given if counts is a mapping or a Series, got None: of a column "
-            "of labels give the samples of each class, pandas.factorize(labels)[0] being the class "
-            "numbers, -1 where missing: numpy.bincount(numbers[numbers >= 0])"
+            "of labels give the samples of each class, numpy.bincount(numbers[numbers >= 0]) of "
+            "numbers = pandas.factorize(labels, sort=True)[0], -1 where missing"
         )
     else:
         found = _check.floats("counts", counts, "finite and >= 0")  # type: ignore[arg-type]

@@ -1,5 +1,7 @@
 """Weights against known chances of being observed: 1 / p, with a limit."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

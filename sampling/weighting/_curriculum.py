@@ -3,6 +3,8 @@
 No sample is excluded; `sampling.samplers.CurriculumSampler` draws only from the easy ones.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any, Literal
 

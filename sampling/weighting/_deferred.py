@@ -1,5 +1,7 @@
 """A schedule of any weighting: plain training first, its weights from an epoch on."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Any
 

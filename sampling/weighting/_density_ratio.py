@@ -1,5 +1,7 @@
 """Weights under which source samples look like those of a target, by a classifier of the two."""
 
+from __future__ import annotations
+
 import copy
 from typing import Any, Protocol
 

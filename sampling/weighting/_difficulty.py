@@ -1,5 +1,7 @@
 """Weights by learning difficulty: a moving average of 1 - p_y, the probability of an error."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sized
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +84,7 @@ class MomentumDifficulty:
         *,
         momentum: float = 0.9,
         gamma: float = 1.0,
-        process_group: "dist.ProcessGroup | None" = None,
+        process_group: dist.ProcessGroup | None = None,
     ) -> None:
         self.momentum = _check.number("momentum", momentum, "[0, 1)")
         self.gamma = _check.number("gamma", gamma, "[0, inf)")

@@ -1,5 +1,7 @@
 """Feasible learning: a dual multiplier per sample, which grows while its loss exceeds a bound."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sized
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +63,7 @@ class Duals:
         *,
         initial: float = 0.0,
         cap: float | None = None,
-        process_group: "ProcessGroup | None" = None,
+        process_group: ProcessGroup | None = None,
     ) -> None:
         size = _check.size("data_source", data_source)
         self.cap = None if cap is None else _check.number("cap", cap, "(0, inf)")
@@ -164,7 +166,7 @@ def feasible(  # noqa: PLR0913  # one signature for the family
     resilience: float | None = None,
     dual_first: bool = True,
     normalise: bool = False,
-    process_group: "ProcessGroup | None" = None,
+    process_group: ProcessGroup | None = None,
 ) -> torch.Tensor:
     """Return the dual multiplier of each sample, which grows while its loss exceeds a bound.
 

@@ -1,5 +1,7 @@
 """Group DRO: a weight for each group of samples, which grows while the group's loss is large."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -41,7 +43,7 @@ class GroupWeights:
     """
 
     def __init__(
-        self, num_groups: int, counts: "ArrayLike | Mapping[int, float] | None" = None
+        self, num_groups: int, counts: ArrayLike | Mapping[int, float] | None = None
     ) -> None:
         self.num_groups = _check.integer("num_groups", num_groups, 1)
         self._logs = torch.full((self.num_groups,), -math.log(self.num_groups))
@@ -107,7 +109,7 @@ def group_dro(  # noqa: PLR0913  # one signature for the family
     state: GroupWeights | None = None,
     step_size: float = 0.01,
     adjustment: float = 0.0,
-    process_group: "ProcessGroup | None" = None,
+    process_group: ProcessGroup | None = None,
 ) -> torch.Tensor:
     """Return group DRO weights: the loss becomes a mean over groups, the worst weighted most.
 

@@ -1,5 +1,7 @@
 """Group loss scaling: larger weights for groups of larger loss, within each batch."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -27,7 +29,7 @@ def group_loss_scaling(  # noqa: PLR0913  # one signature for the family
     coefficient: float = 0.5,
     temperature: float = 1.0,
     gamma: float = 1.0,
-    process_group: "ProcessGroup | None" = None,
+    process_group: ProcessGroup | None = None,
 ) -> torch.Tensor:
     """Return weights that increase with the mean loss of the group, and with the sample's own.
 

@@ -1,5 +1,7 @@
 """The keywords of a weighting: those that its signature names, of what the caller has given."""
 
+from __future__ import annotations
+
 import functools
 import inspect
 import weakref
@@ -20,8 +22,8 @@ class Wanted(NamedTuple):
 
 
 # What signatures were found to say. A method is a new object at each access: its function is kept.
-_FUNCTIONS: "weakref.WeakKeyDictionary[Any, Wanted]" = weakref.WeakKeyDictionary()
-_METHODS: "weakref.WeakKeyDictionary[Any, Wanted]" = weakref.WeakKeyDictionary()
+_FUNCTIONS: weakref.WeakKeyDictionary[Any, Wanted] = weakref.WeakKeyDictionary()
+_METHODS: weakref.WeakKeyDictionary[Any, Wanted] = weakref.WeakKeyDictionary()
 
 
 def weigh(

@@ -4,6 +4,8 @@ Within one batch it is a softmax, normalised by that batch alone, which is biase
 weights. With a running normaliser the weights of successive batches are on one scale.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -96,7 +98,7 @@ def kl_dro(  # noqa: PLR0913  # one signature for the family
     probabilities: object = None,
     state: RunningRisk | None = None,
     temperature: float = 1.0,
-    process_group: "ProcessGroup | None" = None,
+    process_group: ProcessGroup | None = None,
 ) -> torch.Tensor:
     """Return weights proportional to exp(loss / temperature).
 

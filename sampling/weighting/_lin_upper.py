@@ -5,6 +5,8 @@ half and is constant above: easy samples have smaller weights, and outliers no l
 other samples. `quadratic` favours the middle, `extremes` both ends.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +89,7 @@ def lin_upper(  # noqa: PLR0913  # one signature for the family
     state: BurnIn | None = None,
     temperature: float = 1.0,
     clip: float | None = None,
-    process_group: "ProcessGroup | None" = None,
+    process_group: ProcessGroup | None = None,
 ) -> torch.Tensor:
     """Return weights that increase with the loss to mid-range, and are constant above.
 
@@ -155,7 +157,7 @@ def quadratic(  # noqa: PLR0913  # one signature for the family
     state: BurnIn | None = None,
     temperature: float = 1.0,
     clip: float | None = None,
-    process_group: "ProcessGroup | None" = None,
+    process_group: ProcessGroup | None = None,
 ) -> torch.Tensor:
     """Return weights that are largest in the middle of the range of losses.
 
@@ -205,7 +207,7 @@ def extremes(  # noqa: PLR0913  # one signature for the family
     state: BurnIn | None = None,
     temperature: float = 1.0,
     clip: float | None = None,
-    process_group: "ProcessGroup | None" = None,
+    process_group: ProcessGroup | None = None,
 ) -> torch.Tensor:
     """Return weights that are largest at both ends of the range of losses.
 
@@ -249,7 +251,7 @@ def _shaped(
     state: BurnIn | None,
     temperature: float,
     clip: float | None,
-    group: "ProcessGroup | None",
+    group: ProcessGroup | None,
     shape: Callable[[torch.Tensor], torch.Tensor],
 ) -> torch.Tensor:
     """Return softmax(shape(h) / temperature) over the batch of all ranks, h in [-1, 1]."""

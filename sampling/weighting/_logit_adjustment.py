@@ -1,5 +1,7 @@
 """Logit adjustment: the logarithms of the class shares are added to the logits."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Literal
 

@@ -1,5 +1,7 @@
 """Reduction of the losses of a batch to a scalar for `backward`."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -67,7 +69,7 @@ def reduce_losses(
     reduction: Reduction,
     denominator: float | torch.Tensor | None,
     drop_nonfinite: bool,
-    group: "dist.ProcessGroup | None",
+    group: dist.ProcessGroup | None,
 ) -> torch.Tensor:
     """Return the weighted mean of a batch; `EpochSampler.reduce` documents the options.
 

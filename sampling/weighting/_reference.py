@@ -1,5 +1,7 @@
 """Reference losses of the whole dataset, instead of a batch, for weights by rank."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Any
 

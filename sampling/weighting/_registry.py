@@ -3,6 +3,8 @@
 A test compares its names with `sampling.weighting.__all__`.
 """
 
+from __future__ import annotations
+
 from .._entry import Entry
 
 _TAIL = "balanced accuracy over plain shuffling, Fashion-MNIST 1:100, 3 seeds"

@@ -1,5 +1,7 @@
 """A table of one number per sample, indexed by the indices of a batch on any device."""
 
+from __future__ import annotations
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray

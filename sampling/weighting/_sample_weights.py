@@ -1,5 +1,7 @@
 """Weights that are known for each sample before training: by domain, by target, or given."""
 
+from __future__ import annotations
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike

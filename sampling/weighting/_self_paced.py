@@ -1,5 +1,7 @@
 """Self-paced learning: weights for the easy samples of a batch, a growing share of it."""
 
+from __future__ import annotations
+
 import math
 from typing import TYPE_CHECKING, Literal
 
@@ -27,7 +29,7 @@ def self_paced(  # noqa: PLR0913  # one signature for the family
     threshold: float | None = None,
     form: Literal["hard", "linear", "log"] = "hard",
     at_least: int = 1,
-    process_group: "ProcessGroup | None" = None,
+    process_group: ProcessGroup | None = None,
 ) -> torch.Tensor:
     """Return self-paced weights: positive for samples whose loss is below a threshold, else 0.
 

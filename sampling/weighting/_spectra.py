@@ -6,6 +6,8 @@ and `esrm` (exponential) weight all samples, increasingly with the loss. A penal
 continuous in the losses.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 from collections.abc import Callable
@@ -40,7 +42,7 @@ def cvar(  # noqa: PLR0913  # one signature for the family
     level: float = 0.5,
     penalty: Penalty | None = None,
     shift_cost: float = 1.0,
-    process_group: "ProcessGroup | None" = None,
+    process_group: ProcessGroup | None = None,
 ) -> torch.Tensor:
     """Return CVaR weights: equal for the worst losses of the global batch, 0 for the others.
 
@@ -115,7 +117,7 @@ def extremile(  # noqa: PLR0913  # one signature for the family
     order: float = 2.0,
     penalty: Penalty | None = None,
     shift_cost: float = 1.0,
-    process_group: "ProcessGroup | None" = None,
+    process_group: ProcessGroup | None = None,
 ) -> torch.Tensor:
     """Return extremile weights: the weighted mean is the expected largest of `order` losses.
 
@@ -168,7 +170,7 @@ def esrm(  # noqa: PLR0913  # one signature for the family
     aversion: float = 1.0,
     penalty: Penalty | None = None,
     shift_cost: float = 1.0,
-    process_group: "ProcessGroup | None" = None,
+    process_group: ProcessGroup | None = None,
 ) -> torch.Tensor:
     """Return weights of the exponential spectral risk measure, exponential in the rank of the loss.
 
@@ -230,7 +232,7 @@ def _weights(
     penalty: Penalty | None,
     shift_cost: float,
     state: LossReference | None,
-    group: "ProcessGroup | None",
+    group: ProcessGroup | None,
 ) -> torch.Tensor:
     """Return n times the share (B,) of each loss among those of all ranks."""
     if penalty is not None:

@@ -4,6 +4,8 @@ Functions of the loss of one token only: no batch, no ranks, no state. `tldr` de
 `focal` from 1 to 0; neither is scaled to a mean of 1, so both change the length of a step.
 """
 
+from __future__ import annotations
+
 import math
 from typing import Literal
 

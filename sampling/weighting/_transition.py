@@ -5,6 +5,8 @@ f[y] / sum_c T[y, c] f[c]. `RENTWeights` resamples the batch in proportion to w,
 draws weights around w.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

@@ -111,6 +111,14 @@ def test_a_dry_run_trains_nothing(tmp_path, monkeypatch):
     assert not (tmp_path / "out" / "results.json").exists()
 
 
+def test_a_dry_run_names_what_no_run_can_have(tmp_path):
+    words = ["--methods", "infobatch", "--keep", "0.9,0.5", "--epochs", 3, "--dry-run"]
+    found = " ".join(call("bench", *words, "--out", tmp_path / "out").stdout.split())
+    assert "infobatch at keep 0.5: keep is unreachable: must be >= 0.79" in found
+    assert "dynamic-random at keep 0.5: keep is unreachable: must be >= 0.70" in found
+    assert "at keep 0.9" not in found
+
+
 def test_python_m_sampling():
     done = subprocess.run(
         [sys.executable, "-m", "sampling", "--version"], capture_output=True, text=True, check=True

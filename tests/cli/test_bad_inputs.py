@@ -181,7 +181,8 @@ def test_tables_of_other_lengths(folder):
     pq.write_table(pa.table({"quality": SCORES[1:]}), folder / "more.parquet")
     words = ["--beside", folder / "more.parquet", "--with", "quality=quality"]
     line = select(folder, *words, method="semdedup", table="rows.npy")
-    assert "more.parquet must have 40 rows, got 39" in line
+    assert "more.parquet must have 40 rows, as " in line
+    assert "rows.npy, got 39: row i of both is the same sample" in line
     found = Selection(np.arange(3), size=N + 1)
     io.save_selection(found, folder / "s.parquet")
     words = [folder / "s.parquet", folder / "table.parquet", "--out", folder / "chosen"]
@@ -240,13 +241,13 @@ def test_numbers_that_are_none(folder):
         (["cluster", rows, "x"], "K must be an int, got 'x'"),
         (["cluster", rows, 0], "K must be >= 1, got 0"),
         (["cluster", rows, 2, "--iterations", 0], "--iterations must be >= 1, got 0"),
-        (["dedup", rows], "give budget or threshold"),
+        (["dedup", rows], "either budget or threshold must be given, got neither"),
         (["dedup", rows, "--threshold", 2], "--threshold must be in [-1, 1], got 2.0"),
         (["dedup", rows, "--threshold", 0.9, "--num-assignments", 3], "must be in [1, 3), got 3"),
         (["score", "el2n", rows], "labels must be given for 'el2n'"),
         (["score", "el2", rows], "did you mean 'el2n'?"),
         (["score", "entropy", rows, "--of", "odds"], "of must be one of"),
-        (["cluster", folder / "table.parquet", 2], "must have a column of lists"),
+        (["cluster", folder / "table.parquet", 2], "kmeans needs embeddings, got none in"),
     ):
         name = "subset" if words[0] == "dedup" else words[0]
         assert line in refused(folder, *words, "--out", folder / "out" / f"{name}.parquet")

@@ -340,6 +340,11 @@ def test_conditions_as_text(tmp_path, text):
             parse_where(text, table)
     else:
         assert parse_where(text, table) == [WHERE[text]]
+    with pytest.raises(ValueError, match="give each condition by itself"):
+        parse_where("quality > 1 and day < 2024-02-01", table)
+    with pytest.raises(ValueError, match="after in: separate values by commas, or put the one"):
+        parse_where("lang in en de", table)
+    assert parse_where("lang in 'en de'", table) == [("lang", "in", ["en de"])]
     with pytest.raises(ValueError, match="one of .*, got 'qualty': did you mean 'quality'"):
         parse_where("qualty > 1", table)
     assert parse_where("day < 2024-02-01", table)[0][2] == datetime.date(2024, 2, 1)

@@ -209,7 +209,7 @@ def test_every_score_argument_is_minded_or_taken_as_it_is():
         import inspect
         from typing import get_args
 
-        parameters = inspect.signature(entry.function).parameters.values()
+        parameters = inspect.signature(entry.function, eval_str=True).parameters.values()
         scores = {each.name for each in parameters if Score in get_args(each.annotation)}
         assert set(entry.minds) == (set() if name in as_they_are else scores), name
 

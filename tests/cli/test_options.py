@@ -3,6 +3,7 @@
 import re
 from dataclasses import fields
 from inspect import signature
+from typing import get_type_hints
 
 import typer
 
@@ -21,7 +22,7 @@ CHOICES = {
     ("bench", "data"): DATASETS,
     ("bench", "protocol"): PROTOCOLS,
     ("contracts", "loaders"): LOADERS,
-    ("dedup", "on_bad"): Options.__annotations__["on_bad"].__args__,
+    ("dedup", "on_bad"): get_type_hints(Options)["on_bad"].__args__,
     ("dedup", "rule"): choices(selection.semdedup, "rule"),
     ("embed", "dtype"): choices(embedding.embed, "dtype"),
     ("embed", "on_bad"): choices(embedding.embed, "on_bad"),

@@ -1,6 +1,7 @@
 """Flags and words are checked at the call: whoever writes "false" or "droop" is told at once."""
 
 import inspect
+import sys
 import typing
 
 import numpy as np
@@ -257,6 +258,14 @@ def callables():
             yield f"{package}.{name}", function
 
 
+def evaluated(hint, names):
+    """The annotation that a module defers; the text if it names what type checkers alone import."""
+    try:
+        return eval(getattr(hint, "__forward_arg__", hint), names)
+    except (NameError, TypeError):  # TypeError: it is none
+        return hint
+
+
 def arguments():
     """(name of a callable, parameter, whether it is a flag) of all flags and words."""
     for name, function in callables():
@@ -264,7 +273,7 @@ def arguments():
         if not callable(plain):
             continue
         for parameter in inspect.signature(plain).parameters.values():
-            hint = parameter.annotation
+            hint = evaluated(parameter.annotation, getattr(plain, "__globals__", {}))
             if parameter.kind is parameter.VAR_KEYWORD:
                 continue
             assert not (isinstance(hint, str) and ("bool" in hint.split() or "Literal" in hint))
@@ -279,7 +288,8 @@ ARGUMENTS = list(arguments())
 
 def options_of(kind):
     """Flags and words among the keywords that a whole family takes."""
-    for name, hint in kind.__annotations__.items():
+    for name, text in kind.__annotations__.items():
+        hint = evaluated(text, vars(sys.modules[kind.__module__]))
         if hint is bool or words_of(hint):
             yield name, hint is bool
 

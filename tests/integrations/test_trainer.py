@@ -666,13 +666,17 @@ def test_a_clash_of_names_is_refused(tmp_path):
 # ---------------------------------------------------------------------- refused
 
 
+def stream():
+    return table().with_format(None).to_iterable_dataset()
+
+
 @pytest.mark.parametrize(
     ("sampler", "extra", "message"),
     [
         (ShuffleSampler(24), {}, "train_sampler must be made for the 23 samples"),
         (shuffle(), {"compute_loss_func": print}, "compute_loss_func must not be given"),
         (torch.utils.data.RandomSampler(range(3)), {}, "sampler must be one of this package"),
-        (shuffle(), {"train_dataset": table().to_iterable_dataset()}, "must be map-style, with a"),
+        (shuffle(), {"train_dataset": stream()}, "must be map-style, with a"),
     ],
 )
 def test_what_cannot_work_is_refused_at_once(tmp_path, sampler, extra, message):

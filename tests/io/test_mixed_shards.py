@@ -31,12 +31,15 @@ def of(values, kind=None):
 
 TEXT, WORDS = ["x", None], pa.array(["x", None]).dictionary_encode()
 LISTS = [[1.0, 2.0], None]
+OLD = pytest.mark.skipif(
+    int(pa.__version__.split(".")[0]) < 26, reason="pyarrow cannot read missing lists of one size"
+)
 PAIRS = [
     (pa.nulls(2), of([1, 2]), [None, None, 1, 2]),
     (of([1, 2]), of([1.5, None]), [1.0, 2.0, 1.5, None]),
     (of([1, 2], pa.int8()), of([3, 2**40]), [1, 2, 3, 2**40]),
     (of([1], pa.uint8()), of([-1], pa.int8()), [1, -1]),
-    (of([0.5], pa.float16()), of([0.25], pa.float32()), [0.5, 0.25]),
+    (of(np.array([0.5], np.float16)), of([0.25], pa.float32()), [0.5, 0.25]),
     (of([1]), of([2.5]).cast(pa.decimal128(4, 1)), [1.0, 2.5]),
     (of(TEXT), of(TEXT, pa.large_string()), TEXT * 2),
     (WORDS, of(TEXT), TEXT * 2),
@@ -44,8 +47,18 @@ PAIRS = [
     (WORDS, WORDS.cast(pa.dictionary(pa.int8(), pa.string())), TEXT * 2),
     (of([DAY], pa.timestamp("s")), of([DAY], pa.timestamp("us")), [DAY] * 2),
     (of([DAY.date()]), of([DAY], pa.timestamp("us")), [DAY] * 2),
-    (of(LISTS, pa.list_(pa.float32(), 2)), of(LISTS, pa.list_(pa.float64())), LISTS * 2),
-    (of(LISTS, pa.large_list(pa.float32())), of(LISTS, pa.list_(pa.float32(), 2)), LISTS * 2),
+    pytest.param(
+        of(LISTS, pa.list_(pa.float32(), 2)),
+        of(LISTS, pa.list_(pa.float64())),
+        LISTS * 2,
+        marks=OLD,
+    ),
+    pytest.param(
+        of(LISTS, pa.large_list(pa.float32())),
+        of(LISTS, pa.list_(pa.float32(), 2)),
+        LISTS * 2,
+        marks=OLD,
+    ),
     (of([[None], None]), of([[1], [2]]), [[None], None, [1], [2]]),
     (of([{"a": 1}]), of([{"a": 2, "b": "x"}]), [{"a": 1, "b": None}, {"a": 2, "b": "x"}]),
     (of([[{"a": 1}]]), of([[{"a": 0.5}], None]), [[{"a": 1.0}], [{"a": 0.5}], None]),
@@ -264,3 +277,12 @@ def test_what_pyarrow_cannot_do_is_no_damage(tmp_path):
         _parquet.opened(folder / "a.parquet"),
     ):
         raise pa.ArrowNotImplementedError("no such kernel")
+
+
+def test_missing_lists_of_one_size_on_an_old_pyarrow(tmp_path):
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"x": [1]}), path)
+    found = pa.ArrowInvalid("Expected all lists to be of size=2 but index 2 had size=0")
+    with pytest.raises(ValueError, match=r"rows\.parquet holds lists .*: install pyarrow 26"):
+        with _parquet.named(path):
+            raise found

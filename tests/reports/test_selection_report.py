@@ -213,6 +213,20 @@ def test_selections_of_all_kinds(found, shown, absent, given, tmp_path):
         assert "4 draws of 2 rows" in page
 
 
+def test_a_chain_of_commands_is_reported_by_stage(made, given, tmp_path):
+    table = io.open_table(made / "rows.npy", beside=[made / "texts.parquet"])
+    first = selection.filter_from(table, [["quality", ">=", -0.5]])
+    second = selection.select_from(
+        table, "semdedup", None, within=first, settings={"threshold": 0.99, "on_bad": "drop"}
+    )
+    third = selection.select_from(table, "top", 20, within=second, columns={"scores": "quality"})
+    page = write_selection_report(third, path=tmp_path / "r.html", **given).read_text()
+    assert "filter → semdedup → top" in page
+    assert "Copies that semdedup dropped" in page
+    assert f"{len(second):,}" in cells(page, "stages")["semdedup"]
+    assert {"pairs-2", "scores-3"} <= set(titles(page))
+
+
 def test_copies_of_texts_are_shown_without_embeddings(tmp_path):
     words = "red green blue grey pink gold lime teal navy plum".split()
     texts = [f"{word} words about {word} things{'.' * more}" for word in words for more in (0, 1)]
@@ -279,6 +293,18 @@ def test_umap_is_used_if_it_is_installed(made, given, tmp_path, monkeypatch):
     assert found.names == ("UMAP 1", "UMAP 2")
     flat = _geometry.laid_out(np.ones((9, 1)), np.arange(9), "pca", 0)
     assert (flat.xy == 0).all()
+
+
+@pytest.mark.full
+def test_umap_itself():
+    """Two clouds that are far apart stay apart, and the map is the same on repeat."""
+    pytest.importorskip("umap", reason="needs umap-learn")
+    rows = ROWS[:60] + np.repeat([0, 50], 30)[:, None].astype(np.float32)
+    one, other = (_geometry.laid_out(rows, np.arange(60), "umap", 7) for _ in range(2))
+    assert np.array_equal(one.xy, other.xy)
+    centers = one.xy[:30].mean(axis=0), one.xy[30:].mean(axis=0)
+    spread = max(one.xy[:30].std(axis=0).max(), one.xy[30:].std(axis=0).max())
+    assert np.linalg.norm(np.subtract(*centers)) > 4 * spread
 
 
 def test_commands_write_it(made, tmp_path, monkeypatch):

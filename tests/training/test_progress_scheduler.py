@@ -215,7 +215,7 @@ def test_refuses():
         ProgressScheduler(cycle, 31, sampler)
     with pytest.raises(ValueError, match="num_steps must be >= 1, got 0"):
         ProgressScheduler(cycle, 0, sampler)
-    with pytest.raises(ValueError, match="num_epochs must be given: ShuffleSampler has none"):
+    with pytest.raises(ValueError, match="num_epochs must be given, as ShuffleSampler has none"):
         ProgressScheduler(cycle, 30, ShuffleSampler(N))
     schedule = ProgressScheduler(cycle, 30, sampler)
     with pytest.raises(ValueError, match=r"consumed must be in \[0, 51\), got 51"):

@@ -403,6 +403,19 @@ def test_the_state_of_a_schedule_holds_those_of_its_weightings():
 def test_a_column_of_labels_instead_of_counts_is_refused_with_the_way_to_count(given):
     pandas = pytest.importorskip("pandas")
     with pytest.raises(
-        ValueError, match=r"a Series, got None: .* pandas.factorize.* numpy.bincount"
+        ValueError,
+        match=r"a Series, got None: .* numpy.bincount.* pandas.factorize\(labels, sort=True",
     ):
         ClassWeights(pandas.Series(given))
+
+
+def test_counts_by_the_names_of_classes_are_refused_with_the_order():
+    with pytest.raises(ValueError, match=r"got the name 'dog': give .* in the order of the model"):
+        ClassWeights({"dog": 3, "cat": 1}, num_classes=2)
+
+
+def test_names_instead_of_class_numbers_are_refused_with_the_way_to_number_them():
+    weigh = ClassWeights([2, 1])
+    for names in (["cat", "dog"], np.array(["cat", "dog"], object)):
+        with pytest.raises(TypeError, match=r"got dtype .*number the classes.*factorize"):
+            weigh(torch.ones(2), labels=names)

@@ -1,5 +1,7 @@
 """Builders of the methods for long tails and label noise, all at the cost of plain training."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

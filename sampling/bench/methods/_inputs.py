@@ -3,6 +3,8 @@
 One table for both: a parameter is filled if it has one of these names, or that of a score.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property

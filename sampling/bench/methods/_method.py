@@ -1,5 +1,7 @@
 """Definition of a method of the benchmark: its context, and the training plan that it returns."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -236,7 +238,7 @@ class Method:
     scores: bool = False
     keep: float | None = None
     default_on: tuple[str, ...] = ()
-    resolve: "Callable[[Method, Rows], Method] | None" = None
+    resolve: Callable[[Method, Rows], Method] | None = None
     sampler: str = ""
 
 

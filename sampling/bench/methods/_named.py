@@ -1,5 +1,7 @@
 """Methods by what a user writes in `--methods`: names, selectors with scores, files, own code."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 from ... import _check

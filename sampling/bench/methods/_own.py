@@ -4,6 +4,8 @@ It is called with the keywords that its signature names among those of `INPUTS`,
 names. A function may return a sampler, a `Selection`, indices, or a `TrainingPlan`.
 """
 
+from __future__ import annotations
+
 import functools
 import inspect
 from collections.abc import Callable, Sequence

@@ -3,6 +3,8 @@
 Each builder returns a plan with the context's budget, or raises `Unreachable`.
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, TypeVar
@@ -129,6 +131,23 @@ def _for_target(kind: _Pruner[_Sampler], context: Context, **arguments: Any) -> 
         if "unreachable" not in str(error):
             raise
         raise Unreachable(str(error)) from None
+
+
+_KEEPING: dict[str, tuple[_Pruner[EpochSampler], float]] = {
+    "infobatch": (InfoBatchSampler, _MEAN_SHARE),
+    "dynamic-random": (DynamicRandomSampler, 1.0),
+}
+
+
+def unreachable(name: str, size: int, epochs: int, keep: float) -> str:
+    """Return, before any run, why a method cannot have a cost; "" if it can, or if runs tell."""
+    kind, below_mean = _KEEPING.get(name, (None, 0.0))
+    if kind is not None:
+        try:
+            kind.for_target(size, epochs, keep, anneal_fraction=_ANNEAL, below_mean=below_mean)
+        except ValueError as error:
+            return str(error)
+    return ""
 
 
 def pruner(kind: _Pruner[EpochSampler], **arguments: Any) -> Build:

@@ -8,6 +8,8 @@ What a sampler of the package does is said by the registry of samplers. Those wi
 are methods too, if a run knows all that they require: see `sampler_methods`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import Any
 

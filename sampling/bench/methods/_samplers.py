@@ -5,6 +5,8 @@ constructor requires only what a run knows: see `INPUTS`. Batch samplers are non
 an `EpochSampler`, whose draws the training loop cuts into batches.
 """
 
+from __future__ import annotations
+
 import re
 
 from ... import samplers

@@ -4,6 +4,8 @@ A pilot is trained on all the data once for each seed. A score is taken after th
 run that its paper uses, and a method is charged with the epochs up to there.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 

@@ -4,6 +4,8 @@ What a selector takes follows from its entry in the registry and its signature, 
 is registered by `sampling.selection.method` appears here by itself.
 """
 
+from __future__ import annotations
+
 import inspect
 import json
 import math

@@ -6,6 +6,8 @@ the keep fraction is that of the others, to which the controls are matched. How 
 the setting of the run.
 """
 
+from __future__ import annotations
+
 import functools
 import os
 from dataclasses import replace

@@ -1,5 +1,7 @@
 """Sections of the page with charts: accuracy against rate and cost, times, curves and phases."""
 
+from __future__ import annotations
+
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,5 +1,7 @@
 """The table of verdicts in a terminal."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 
@@ -82,7 +84,9 @@ def _words(found: Evaluation) -> list[str]:
             "over all rows (Holm). The intervals of all rows hold together."
         ]
         if any(each.zero_excluded for each in found.verdicts):
-            lines.append("* the interval of all rows excludes 0.")
+            lines.append("* the interval that holds for all rows together excludes 0.")
+        if any(each.on_test_set for each in found.verdicts):
+            lines.append("On this test set: the decision does not extend to new test samples.")
     if found.plan is not None and found.plan.reason:
         lines.append(f"Seeds: {found.plan.reason}.")
     if found.number:  # in a pilot all would say the same

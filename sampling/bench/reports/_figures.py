@@ -1,5 +1,7 @@
 """The figures as PNG and SVG files for papers and slides, by matplotlib."""
 
+from __future__ import annotations
+
 import io
 import math
 from collections.abc import Sequence
@@ -20,7 +22,7 @@ _DASHES = ("-", (0, (6, 2)), (0, (2, 2)), "-.", (0, (5, 2, 1, 2, 1, 2)), (0, (10
 _GREY = "0.75"
 
 
-def pruning_figure(view: View, looks: Looks) -> "Figure | None":
+def pruning_figure(view: View, looks: Looks) -> Figure | None:
     """Return the metric against the pruning rate."""
     if not view.swept:
         return None
@@ -34,7 +36,7 @@ def pruning_figure(view: View, looks: Looks) -> "Figure | None":
     return figure
 
 
-def cost_figure(view: View, looks: Looks) -> "Figure | None":
+def cost_figure(view: View, looks: Looks) -> Figure | None:
     """Return the metric against the total cost."""
     priced = [each for each in view.done if not math.isnan(each.total_cost)]
     if not any(each is not view.full for each in priced):
@@ -54,7 +56,7 @@ def cost_figure(view: View, looks: Looks) -> "Figure | None":
     return figure
 
 
-def balance_figure(view: View, looks: Looks) -> "Figure | None":
+def balance_figure(view: View, looks: Looks) -> Figure | None:
     """Return the methods at the full cost."""
     rows = view.at_full_cost
     if not rows:
@@ -76,7 +78,7 @@ def balance_figure(view: View, looks: Looks) -> "Figure | None":
     return figure
 
 
-def image_of(figure: "Figure", kind: str) -> bytes:
+def image_of(figure: Figure, kind: str) -> bytes:
     """Return a figure as the bytes of a PNG or SVG file."""
     matplotlib = require("matplotlib", "bench", "the figures of `sampling bench`")
     buffer = io.BytesIO()
@@ -86,14 +88,14 @@ def image_of(figure: "Figure", kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def _new_figure(height: float = 5.0) -> "Figure":
+def _new_figure(height: float = 5.0) -> Figure:
     # A figure without pyplot: no backend is chosen and no global state is changed.
     module = require("matplotlib.figure", "bench", "the figures of `sampling bench`")
     figure: Figure = module.Figure(figsize=(8, height), dpi=150, layout="constrained")
     return figure
 
 
-def _draw_full(axes: "Axes", view: View) -> None:
+def _draw_full(axes: Axes, view: View) -> None:
     full = view.full
     if full is None:
         return
@@ -105,7 +107,7 @@ def _draw_full(axes: "Axes", view: View) -> None:
         axes.axhspan(low, high, color="0.9", zorder=0)
 
 
-def _draw(axes: "Axes", looks: Looks, name: str, x: Sequence[float], rows: Sequence[Entry]) -> None:
+def _draw(axes: Axes, looks: Looks, name: str, x: Sequence[float], rows: Sequence[Entry]) -> None:
     """Draw a method: with its colour, marker and bars if it is highlighted, else grey."""
     if not looks.on(name):
         axes.plot(x, [row.mean for row in rows], color=_GREY, linewidth=0.6, marker=".",
@@ -132,7 +134,7 @@ def _absent(rows: Sequence[Entry]) -> str:
     return f" ({count} runs without a result)" if count else ""
 
 
-def _finish(axes: "Axes", view: View, label: str) -> None:
+def _finish(axes: Axes, view: View, label: str) -> None:
     axes.set_xlabel(label)
     axes.set_ylabel(_metric(view))
     _zoom(axes, view)
@@ -144,7 +146,7 @@ def _finish(axes: "Axes", view: View, label: str) -> None:
                 fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))  # fmt: skip
 
 
-def _zoom(axes: "Axes", view: View) -> None:
+def _zoom(axes: Axes, view: View) -> None:
     """Show the highlighted methods, whatever a method far below them would need."""
     shown = [each for each in view.done if each.method in view.highlighted or each is view.full]
     if len(shown) == len(view.done):
@@ -166,7 +168,7 @@ def _metric(view: View) -> str:
     return _plain(f"test {view.heading}, axis not from 0")
 
 
-def _frame(axes: "Axes", view: View) -> None:
+def _frame(axes: Axes, view: View) -> None:
     epochs = view.results.identity.get("epochs")
     counts = sorted({len(each.runs) for each in view.done})
     seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"

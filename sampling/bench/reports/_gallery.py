@@ -1,5 +1,7 @@
 """Examples on the page: samples that methods draw, never draw, and disagree about."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape

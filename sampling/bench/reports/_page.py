@@ -1,5 +1,7 @@
 """The page: one file that needs nothing else, and that fetches nothing."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Mapping
 from html import escape

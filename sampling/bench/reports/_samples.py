@@ -1,5 +1,7 @@
 """Sections of the page about samples: classes, what each method drops, and how hard samples are."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 

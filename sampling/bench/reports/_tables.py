@@ -1,5 +1,7 @@
 """The results as CSV, for other programs, and as LaTeX, for papers."""
 
+from __future__ import annotations
+
 import csv
 import io
 import math

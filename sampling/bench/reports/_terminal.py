@@ -1,5 +1,7 @@
 """Report of the runs on the terminal: a table."""
 
+from __future__ import annotations
+
 import math
 import statistics
 from collections.abc import Collection, Sequence

@@ -3,6 +3,8 @@
 The page, the figures and the tables read a `View`; none of them computes a number of its own.
 """
 
+from __future__ import annotations
+
 import math
 import statistics
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,7 @@
 """The answer in words: what the verdicts say, and what they do not."""
 
+from __future__ import annotations
+
 import math
 import statistics
 from collections.abc import Sequence

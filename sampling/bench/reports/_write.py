@@ -1,5 +1,7 @@
 """Writing of the report: the page, figures and tables, each whole and never over other files."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """Description of a call of the benchmark: arguments, versions, machine and commit."""
 
+from __future__ import annotations
+
 import json
 import os
 import platform

@@ -1,10 +1,13 @@
 """The result of one run."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ... import _check
+from ..._check._keywords import told
 
 DONE, UNREACHABLE, FAILED, NOT_RUN = "done", "unreachable", "failed", "not run"
 STATES = (DONE, UNREACHABLE, FAILED, NOT_RUN)
@@ -14,6 +17,7 @@ _COUNTS = {"seed": 0, "draws": 0, "steps": 0, "epochs": 0, "scored": 0, "piloted
 _INTERVALS = {"keep": "(0, 1]", "budget": "[0, inf)", "cost": "[0, inf)", "total_cost": "[0, inf)"}
 
 
+@told
 @dataclass(frozen=True)
 class Run:
     """Result of one run of the benchmark, or of a method of your own (see `table`).

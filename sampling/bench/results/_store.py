@@ -5,6 +5,8 @@ each test and training sample. Several processes may share one folder: each writ
 run by appending its line, and a line that was cut by a kill or a full disk is ignored.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -47,6 +49,7 @@ def result_outputs(folder: Path) -> list[Output]:
     return [(folder / FILE, _RESULTS), (folder / RUNS, _LINES), (folder / _LOCK, _EMPTY)]
 
 
+@told
 @dataclass
 class Results:
     """All runs of one folder.

@@ -1,5 +1,7 @@
 """Verdicts about the runs of a folder: rows against full data, by `statistics`."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,7 @@
 """The sampler of a method, built in the process of a run: only the script has the data."""
 
+from __future__ import annotations
+
 import contextlib
 import copy
 import os

@@ -1,5 +1,7 @@
 """Runs of `sampling bench --command`: a script of the user's own, each in its own process."""
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import json
@@ -94,7 +96,7 @@ class Facts:
     seconds: float
 
     @classmethod
-    def of(cls, answer: Answer) -> "Facts":
+    def of(cls, answer: Answer) -> Facts:
         """Return the facts that the answer of the first run holds."""
         levels = {DRAWS: True, LOSSES: answer.losses, SCHEDULE: answer.asked_epochs > 0}
         given = {CLASSES: answer.has_labels, EMBEDDINGS: answer.has_embeddings}
@@ -448,7 +450,7 @@ class CommandWorker:
         return path
 
 
-def _signal(process: "subprocess.Popen[bytes]", number: int) -> None:
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
     """Send a signal to a process and to all that it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if os.name == "posix":
@@ -457,7 +459,7 @@ def _signal(process: "subprocess.Popen[bytes]", number: int) -> None:
             process.terminate()
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """End a process and whatever it left running."""
     if os.name == "posix":
         _signal(process, signal.SIGKILL)

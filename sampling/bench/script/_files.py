@@ -3,6 +3,8 @@
 Loaded by every script that calls `sampling.bench`, so nothing here needs more than Python itself.
 """
 
+from __future__ import annotations
+
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path

@@ -1,5 +1,7 @@
 """The last line in a script of the user's own: the result of its run."""
 
+from __future__ import annotations
+
 import math
 import time
 from dataclasses import replace

@@ -1,5 +1,7 @@
 """The first line in a script of the user's own: the sampler of a run, and its seed and length."""
 
+from __future__ import annotations
+
 from collections.abc import Sized
 from typing import Any
 

@@ -1,5 +1,7 @@
 """What the process of a run knows: its order, the sampler that it was given, what it asked for."""
 
+from __future__ import annotations
+
 import json
 import os
 import sys

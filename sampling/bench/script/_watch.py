@@ -1,5 +1,7 @@
 """What is counted of a sampler in a script of the user's own: passes, draws, recorded losses."""
 
+from __future__ import annotations
+
 import copy
 import os
 import time
@@ -200,7 +202,7 @@ class _Hook:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return getattr(self._watch, self._name)(self._sampler, *args, **kwargs)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "_Hook":
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Hook:
         return _Hook(self._watch, copy.deepcopy(self._sampler, memo), self._name)
 
 

@@ -4,6 +4,8 @@ Everything here is a function of numbers, and imports nothing else of the benchm
 positive where a method is better than its reference.
 """
 
+from __future__ import annotations
+
 from ._examples import Components, NewExamples, components, new_examples, pseudo_values
 from ._holm import adjusted, holm
 from ._limit import Limit, LimitSearch, NextRun, find_limit, next_run

@@ -3,6 +3,8 @@
 `scipy.stats` has the same functions and takes a second to import; these take milliseconds.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

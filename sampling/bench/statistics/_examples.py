@@ -6,6 +6,8 @@ on the spread over examples as well. Seeds and examples are crossed: every seed 
 example.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,5 +1,7 @@
 """Holm's method (1979): decisions about many rows with one familywise error."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

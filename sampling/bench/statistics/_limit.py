@@ -15,6 +15,8 @@ variance (rates of one method are not alike: harsher ones vary more). The pilot'
 number of seeds and is not used again. Further seeds are a further evaluation, at its own level.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 from collections.abc import Mapping, Sequence

@@ -13,6 +13,8 @@ log-loss                                log K nats, the loss of a uniform guess 
 others                                  unknown: 1 %, or three examples, of the reference's value
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

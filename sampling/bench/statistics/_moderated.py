@@ -33,6 +33,8 @@ A number of seeds that depends on the variance
     0.025): two degrees of freedom less, and all seeds in the mean.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -5,6 +5,8 @@ chance then get few seeds, and the tests of all rows reject at the wrong rate; t
 of a table has no such selection.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 from collections.abc import Sequence

@@ -8,6 +8,8 @@ chapter 7) would give a third planned evaluation 0.023 instead of 0.019; it hold
 statistics of known information, which moderated t with estimated variances are not exactly.
 """
 
+from __future__ import annotations
+
 import math
 
 from ... import _check

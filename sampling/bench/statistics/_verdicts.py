@@ -5,6 +5,8 @@ the number of seeds, those seeds, `evaluate`, and its `record` in the folder. Mo
 next evaluation, which spends less.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

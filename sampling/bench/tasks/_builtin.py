@@ -1,5 +1,7 @@
 """The datasets that the benchmark knows by name."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """Columns of a user's file: Parquet, CSV, or the array of a .npy file."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol

@@ -6,6 +6,8 @@ evaluated once per run, after its last epoch. The seed of a run decides only whi
 tail keeps, which labels are made wrong, and which samples are near copies.
 """
 
+from __future__ import annotations
+
 import hashlib
 import math
 from collections.abc import Callable, Sized
@@ -93,7 +95,7 @@ class Data:
         found = self.find_embeddings()
         return found if self.rows is None else found[self.rows]
 
-    def _with_rows(self, rows: NDArray[np.int64], **changes: Any) -> "Data":
+    def _with_rows(self, rows: NDArray[np.int64], **changes: Any) -> Data:
         """Return the data with some samples of the training part."""
         kept = rows if self.rows is None else self.rows[rows]
         origin = rows if self.origin is None else self.origin[rows]
@@ -107,7 +109,7 @@ class Data:
             raise ValueError(f"{why} must be omitted for targets that are no classes")
         return labels
 
-    def long_tailed(self, ratio: float, seed: int) -> "Data":
+    def long_tailed(self, ratio: float, seed: int) -> Data:
         """Return the data with class c of the training set cut to n_max * ratio**(-c / (C - 1)).
 
         Every class keeps at least one sample. Validation and test stay as they are.
@@ -123,7 +125,7 @@ class Data:
         metric = self.metric if own else METRICS["balanced accuracy"]
         return self._with_rows(rows, metric=metric)
 
-    def noisy(self, share: float, seed: int) -> "Data":
+    def noisy(self, share: float, seed: int) -> Data:
         """Return the data with a share of the training labels of every class made wrong.
 
         A wrong label is any of the other classes, with equal probability. Validation and test
@@ -138,7 +140,7 @@ class Data:
         labels[rows] = (labels[rows] + 1 + turns % (self.n_classes - 1)) % self.n_classes
         return replace(self, train=self.train.relabeled(labels), noise=share)
 
-    def limited(self, most: int) -> "Data":
+    def limited(self, most: int) -> Data:
         """Return the data with at most so many training samples, chosen at random.
 
         Every class keeps its share, and at least one sample.
@@ -152,7 +154,7 @@ class Data:
         rows = _at_random(self.train, most, _SPLIT_SEED, self.n_classes)
         return self._with_rows(rows, digest=f"{self.digest}-{most}")
 
-    def copied(self, share: float, seed: int) -> "Data":
+    def copied(self, share: float, seed: int) -> Data:
         """Return the data with a share of the training samples replaced by near copies of others.
 
         A copy has the target of its original, and its inputs with noise of 0.05 standard
@@ -194,7 +196,7 @@ class Data:
         if near_copies is not None:
             _numeric(self.train)
 
-    def few(self, most: int) -> "Data":
+    def few(self, most: int) -> Data:
         """Return a copy with at most so many samples in each part, for warm-up runs."""
 
         def rows(part: Part) -> NDArray[np.int64]:

@@ -4,6 +4,8 @@ The pixels are kept as one uint8 array in a .npy file, which all processes map. 
 from names, sizes and times of the files: after any change, they are decoded again.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os

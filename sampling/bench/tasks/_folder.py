@@ -1,5 +1,7 @@
 """A task of a folder of images, one sub-folder for each class."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace

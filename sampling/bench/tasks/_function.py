@@ -1,5 +1,7 @@
 """Functions and classes in a Python file of the user."""
 
+from __future__ import annotations
+
 import importlib
 import importlib.util
 import sys

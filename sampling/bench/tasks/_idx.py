@@ -4,6 +4,8 @@ An IDX file is two zero bytes, a type code, the number of dimensions, each dimen
 big-endian uint32, and the values. Only unsigned bytes (code 8) occur in these datasets.
 """
 
+from __future__ import annotations
+
 import gzip
 import math
 import struct

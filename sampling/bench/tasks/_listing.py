@@ -1,5 +1,7 @@
 """Images in a folder with one sub-folder for each class: which files, of which class and split."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """Metrics of the benchmark: what is kept of each test sample, and the value of them all."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias

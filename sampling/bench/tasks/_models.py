@@ -5,6 +5,8 @@ the effect of InfoBatch's weights. The learning rate is a function of the sample
 covers the run whatever the number of steps.
 """
 
+from __future__ import annotations
+
 import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator

@@ -1,5 +1,7 @@
 """Tasks with the benchmark's own models: what the user may set of them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

@@ -4,6 +4,8 @@ Tensors are read by a `TensorLoader`, some ten times as fast as a `DataLoader`, 
 else gets, with workers if the task asks for them.
 """
 
+from __future__ import annotations
+
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,15 +38,15 @@ class Part(ABC):
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def take(self, rows: NDArray[np.int64]) -> "Part":
+    def take(self, rows: NDArray[np.int64]) -> Part:
         """Return the given rows as a new part."""
 
     @abstractmethod
-    def relabeled(self, labels: NDArray[np.int64]) -> "Part":
+    def relabeled(self, labels: NDArray[np.int64]) -> Part:
         """Return the part with other classes as targets."""
 
     @abstractmethod
-    def to(self, device: torch.device) -> "Part":
+    def to(self, device: torch.device) -> Part:
         """Return the part with its batches on a device."""
 
     @abstractmethod
@@ -103,15 +105,15 @@ class TensorPart(Part):
     def __len__(self) -> int:
         return len(self.y)
 
-    def take(self, rows: NDArray[np.int64]) -> "TensorPart":
+    def take(self, rows: NDArray[np.int64]) -> TensorPart:
         chosen = torch.from_numpy(rows)
         held = chosen if self._held is None else self._held[chosen]
         return TensorPart(self._inputs, self.y[chosen], held)
 
-    def relabeled(self, labels: NDArray[np.int64]) -> "TensorPart":
+    def relabeled(self, labels: NDArray[np.int64]) -> TensorPart:
         return TensorPart(self._inputs, torch.from_numpy(labels), self._held)
 
-    def to(self, device: torch.device) -> "TensorPart":
+    def to(self, device: torch.device) -> TensorPart:
         if device.type == self._inputs.device.type == "cpu":
             return self
         return TensorPart(self.x.to(device), self.y.to(device))
@@ -125,7 +127,7 @@ class TensorPart(Part):
 
         return iter(TensorLoader(sampler, size, self._held, self.y, transform=fetched))
 
-    def feed(self, digest: "hashlib.blake2b") -> None:
+    def feed(self, digest: hashlib.blake2b) -> None:
         """Add everything that the part holds to a hash."""
         for tensor in (self._inputs, self.y, self._held):
             if tensor is not None:
@@ -169,20 +171,20 @@ class DatasetPart(Part):
         self._num_workers = num_workers
         self._device = device
 
-    def _like(self, dataset: Any, labels: NDArray[np.int64] | None) -> "DatasetPart":
+    def _like(self, dataset: Any, labels: NDArray[np.int64] | None) -> DatasetPart:
         return DatasetPart(dataset, labels, self._collate_fn, self._num_workers, self._device)
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def take(self, rows: NDArray[np.int64]) -> "DatasetPart":
+    def take(self, rows: NDArray[np.int64]) -> DatasetPart:
         labels = None if self.labels is None else self.labels[rows]
         return self._like(Subset(self.dataset, rows.tolist()), labels)
 
-    def relabeled(self, labels: NDArray[np.int64]) -> "DatasetPart":
+    def relabeled(self, labels: NDArray[np.int64]) -> DatasetPart:
         return self._like(_Relabeled(self.dataset, labels), labels)
 
-    def to(self, device: torch.device) -> "DatasetPart":
+    def to(self, device: torch.device) -> DatasetPart:
         return DatasetPart(self.dataset, self.labels, self._collate_fn, self._num_workers, device)
 
     def batches(self, sampler: EpochSampler, size: int) -> Iterator[tuple[torch.Tensor, Any]]:

@@ -1,5 +1,7 @@
 """Where the data of a benchmark come from, by what a user names, and which settings apply there."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path

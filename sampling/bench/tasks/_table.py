@@ -4,6 +4,8 @@ It is called screening: features that were computed once, and a model of one or 
 show in seconds what training the model that made them would take hours to show, or would not show.
 """
 
+from __future__ import annotations
+
 import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -97,7 +99,7 @@ class Given:
         found = [self.data, self.feature_file, self.label_file[0]]
         return list(dict.fromkeys(each for each in found if each is not None))
 
-    def checked(self) -> "Given":
+    def checked(self) -> Given:
         """Return it checked as far as the names of the files allow."""
         if self.label is not None and self.labels is not None:
             raise ValueError(
@@ -313,7 +315,7 @@ def _words(given: Given, names: Sequence[str], lists: Sequence[str], path: Path)
         others = [each for each in names if each not in taken]
         raise ValueError(
             f"features must be given for {path}: a column of lists, of {list(lists)}, or columns "
-            f"of numbers, comma-separated, of {others}"
+            f"of numbers or patterns, comma-separated, of {others}; '*' is all of these"
         )
     every = [*names, *lists]
     text = given.features

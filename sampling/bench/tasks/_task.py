@@ -1,5 +1,7 @@
 """What the benchmark trains: data, model, loss and metric, each given once."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass

@@ -1,5 +1,7 @@
 """Seconds of a training step and of a forward pass, measured once, alone."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice

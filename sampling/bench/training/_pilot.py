@@ -6,6 +6,8 @@ that its paper uses, and a method is charged with the epochs up to there, althou
 all of them.
 """
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import zipfile

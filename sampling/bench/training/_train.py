@@ -4,6 +4,8 @@ The cost includes everything that a method makes a user wait for: clustering, sc
 forward passes, planning, and training. Evaluation on validation and test sets is excluded.
 """
 
+from __future__ import annotations
+
 import contextlib
 import time
 from collections.abc import Callable, Iterator
@@ -95,7 +97,7 @@ class Clock:
             torch.cuda.synchronize()
         return time.perf_counter(), time.process_time()
 
-    def another(self) -> "Clock":
+    def another(self) -> Clock:
         """Return a new clock of the same device."""
         return Clock(torch.device("cuda" if self._cuda else "cpu"))
 

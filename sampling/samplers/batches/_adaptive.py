@@ -1,5 +1,7 @@
 """Batches whose size may change during training."""
 
+from __future__ import annotations
+
 from array import array
 from collections.abc import Mapping
 from typing import Any
@@ -135,7 +137,7 @@ class Rounds(Pass[list[int]]):
         batches: AdaptiveBatchSampler,
         plan: EpochPlan,
         start: int,
-        ends: "array[int]",
+        ends: array[int],
         doubt: Doubt = None,
     ) -> None:
         super().__init__(plan, doubt)

@@ -1,5 +1,7 @@
 """Group samples, or the draws of an epoch, into batches of similar length."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 

@@ -1,5 +1,7 @@
 """Pairs of classes in given shares. Rules without shares: `_pairs.py`."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -88,7 +90,7 @@ class ClassPairBatchSampler(PairBatches):
     [(0, 1), (0, 1), (0, 1), (1, 0)]
     """
 
-    sampler: "SharedPairs"
+    sampler: SharedPairs
 
     def __init__(
         self,

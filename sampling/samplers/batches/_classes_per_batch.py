@@ -1,5 +1,7 @@
 """P classes with K samples each in every batch. Classes in chosen shares: `_class_balanced.py`."""
 
+from __future__ import annotations
+
 from functools import partial
 from itertools import pairwise
 from typing import Literal, TypeAlias, get_args

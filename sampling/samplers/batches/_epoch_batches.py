@@ -4,6 +4,8 @@ The draws come from a sampler; a batch sampler adds only where they are cut. So 
 scores, weights and `reduce` remain in the wrapped sampler.
 """
 
+from __future__ import annotations
+
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -292,12 +294,12 @@ class EpochBatchSampler(Sampler[list[int]]):
         return self.sampler.objective
 
     @property
-    def process_group(self) -> "ProcessGroup | None":
+    def process_group(self) -> ProcessGroup | None:
         """The ranks that train together; None = all ranks."""
         return self.sampler.process_group
 
     @property
-    def exposure(self) -> "ExposureCounter | None":
+    def exposure(self) -> ExposureCounter | None:
         """The counter of every sample trained on."""
         return self.sampler.exposure
 

@@ -1,5 +1,7 @@
 """Batches of whole groups. Groups in shares, sample by sample: `ClassBalancedSampler`."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from typing_extensions import Unpack

@@ -1,5 +1,7 @@
 """Pairs of a sample and entries of its row of a table. By class and domain: `_pairs.py`."""
 
+from __future__ import annotations
+
 from functools import cached_property
 
 import numpy as np

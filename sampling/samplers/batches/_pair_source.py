@@ -1,5 +1,7 @@
 """What all batch samplers of pairs share: anchors, their partners, and how they lie in a batch."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal, get_args

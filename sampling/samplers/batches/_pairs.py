@@ -1,5 +1,7 @@
 """Pairs by rules on class and domain. Partners from a table: `_neighbor_pairs.py`."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, get_args
@@ -141,7 +143,7 @@ class RulePairs(PairSource):
     """The draws of `PairBatchSampler`."""
 
     def __init__(
-        self, rules: "_Rules", pairs_per_batch: int, **options: Unpack[EpochOptions]
+        self, rules: _Rules, pairs_per_batch: int, **options: Unpack[EpochOptions]
     ) -> None:
         self.rules = rules
         size = rules.groups.codes.size

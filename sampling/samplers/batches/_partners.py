@@ -6,6 +6,8 @@ class, has the same cells (samples of one class and one domain) in another seque
 the logarithm of the number of cells, and no rule needs a list of its pairs.
 """
 
+from __future__ import annotations
+
 from typing import Any, Literal, TypeAlias
 
 import numpy as np

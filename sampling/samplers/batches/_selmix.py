@@ -1,5 +1,7 @@
 """Which pairs of classes to mix, from a confusion matrix."""
 
+from __future__ import annotations
+
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np

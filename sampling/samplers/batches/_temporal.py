@@ -1,5 +1,7 @@
 """Events in the order of time, batches without conflicts. Events in random order: a shuffle."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack

@@ -1,5 +1,7 @@
 """Batches of similar lengths within a budget of tokens. Whole groups: `GroupBatchSampler`."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from typing_extensions import Unpack

@@ -1,5 +1,7 @@
 """Two streams of samples in every batch, such as labelled and unlabelled samples."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from typing_extensions import Unpack

@@ -14,6 +14,8 @@ _indexed         the dataset that returns the index of each sample (_fetch: one,
 _size            whether a sampler was made for a dataset
 """
 
+from __future__ import annotations
+
 from ._fetch import keeps_access, rows
 from ._indexed import Collate, Indexed
 from ._size import ONE_EACH, length_of, misfit, refuse_size

@@ -1,5 +1,7 @@
 """Batches that a batch sampler makes of the draws of any sampler, by an order of its own."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 

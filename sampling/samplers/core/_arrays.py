@@ -1,5 +1,7 @@
 """Arrays of a saved state, and their checks."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,5 +1,7 @@
 """A batch that was trained on, checked once: the samples, their losses, and what else was given."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch
@@ -49,7 +51,7 @@ class Batch:
         logits: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         groups: ArrayLike | torch.Tensor | None = None,
-    ) -> "Batch":
+    ) -> Batch:
         """Return a batch of the samples that a plan draws; raise for anything else."""
         rows = plan.rows_of(indices)
         check_losses(losses, rows)
@@ -64,7 +66,7 @@ class Batch:
         logits: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         groups: ArrayLike | torch.Tensor | None = None,
-    ) -> "Batch":
+    ) -> Batch:
         """Return the same of losses that need not be a tensor, without a graph."""
         if not isinstance(losses, torch.Tensor):
             losses = torch.from_numpy(host_losses(losses))

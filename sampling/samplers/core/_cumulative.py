@@ -1,5 +1,7 @@
 """The running sum of weights, from which samples are drawn in proportion to them."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -35,22 +37,25 @@ class Cumulative:
     def __init__(self, weights: ArrayLike) -> None:
         self._make(_check.weights_as_given("weights", weights))
 
+    def __repr__(self) -> str:
+        return f"Cumulative({self.size} weights)"
+
     @classmethod
-    def of_checked(cls, weights: NDArray[Any]) -> "Cumulative":
+    def of_checked(cls, weights: NDArray[Any]) -> Cumulative:
         """Return the same from the result of `_check.weights_as_given`."""
         found = cls.__new__(cls)
         found._make(weights)
         return found
 
     @classmethod
-    def packed(cls, weights: NDArray[Any]) -> "Cumulative":
+    def packed(cls, weights: NDArray[Any]) -> Cumulative:
         """Return the same as `of_checked`, with packed sums whatever their number."""
         found = cls.__new__(cls)
         found._pack(weights)
         return found
 
     @classmethod
-    def of_sums(cls, sums: Floats) -> "Cumulative":
+    def of_sums(cls, sums: Floats) -> Cumulative:
         """Return the same from a saved running sum, equal to the last bit; it is kept as it is."""
         found = cls.__new__(cls)
         found._index(sums)
@@ -68,7 +73,7 @@ class Cumulative:
         lines = _Lines(weights)
         self._index(lines.ends, lines)
 
-    def _index(self, ends: Floats, lines: "_Lines | None" = None) -> None:
+    def _index(self, ends: Floats, lines: _Lines | None = None) -> None:
         self._ends, self._lines = ends, lines
         self.size = ends.size if lines is None else lines.size
         cells = max(ends.size // 2, 1) if lines is None else ends.size
@@ -93,7 +98,7 @@ class Cumulative:
         """The sum of all weights."""
         return float(self._ends[-1])
 
-    def digest(self) -> "Floats | Digest":
+    def digest(self) -> Floats | Digest:
         """Return what identifies the sums: themselves, or a digest if they are packed."""
         return self._ends if self._lines is None else self._lines.digest()
 

@@ -1,5 +1,7 @@
 """Positions at which an epoch's draws are cut into batches."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 
 import numpy as np

@@ -11,6 +11,8 @@ so any rank reads any range of any epoch directly. What a sampler consists of:
     _plans     the plan of an epoch, or of two   _recorder  what weighs and records losses
 """
 
+from __future__ import annotations
+
 import inspect
 import weakref
 from abc import ABC, abstractmethod
@@ -600,8 +602,8 @@ class EpochSampler(Sampler[int], ABC):
         Parameters
         ----------
         num_batches : int
-            Batches that the training loop took from the loader since the pass began, from the
-            start of the epoch or from the position of a resume.
+            Batches that were trained on since the pass began, from the start of the epoch or from
+            the position of a resume: 1 after the first, so count with `enumerate(loader, 1)`.
         batch_size : int
             Batch size of the loader, the same on every rank.
 
@@ -643,7 +645,10 @@ class EpochSampler(Sampler[int], ABC):
         epoch = _check.epoch(epoch)
         run = getattr(self, "num_epochs", None) if num_epochs is None else num_epochs
         if run is None:
-            raise ValueError(f"num_epochs must be given: {type(self).__name__} has none of its own")
+            raise ValueError(
+                f"num_epochs must be given, as {type(self).__name__} has none of its own: pass "
+                "progress(epoch, consumed, num_epochs=...), the epochs of the run"
+            )
         run = _check.integer("num_epochs", run, 1)
         part = 0.0
         if consumed:
@@ -701,12 +706,12 @@ class EpochSampler(Sampler[int], ABC):
         return self._options.objective
 
     @property
-    def process_group(self) -> "ProcessGroup | None":
+    def process_group(self) -> ProcessGroup | None:
         """The ranks that train together; None = all ranks."""
         return self._options.process_group
 
     @property
-    def exposure(self) -> "ExposureCounter | None":
+    def exposure(self) -> ExposureCounter | None:
         """The counter of every sample trained on."""
         return self._options.exposure
 

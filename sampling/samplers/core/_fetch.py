@@ -4,6 +4,8 @@ A loop over single samples spends microseconds of Python on each: one call, one 
 its copy into the batch. Data in memory give the rows of a batch in one call.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, TypeAlias
 

@@ -1,5 +1,7 @@
 """Samples in groups (classes or clusters), drawn by quota: every sample before any is repeated."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, get_args

@@ -1,5 +1,7 @@
 """A dataset that returns the index of each sample, which `reduce` of a sampler needs."""
 
+from __future__ import annotations
+
 from collections.abc import Container, Mapping, Sequence
 from copy import copy
 from operator import index as as_int
@@ -136,7 +138,7 @@ class Indexed(Dataset[Any]):
         return getattr(self.dataset, name)
 
     @staticmethod
-    def collate(collate_fn: CollateFn) -> "Collate":
+    def collate(collate_fn: CollateFn) -> Collate:
         """Return a `collate_fn` for pairs: indices as a tensor, samples through `collate_fn`."""
         return Collate(collate_fn)
 

@@ -1,5 +1,7 @@
 """The options that every sampler accepts."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal, TypedDict
 
@@ -30,10 +32,10 @@ class EpochOptions(TypedDict, total=False):
     rank: int | None
     drop_last: bool
     pad: bool
-    process_group: "dist.ProcessGroup | None"
-    objective: Purpose
+    process_group: dist.ProcessGroup | None
+    objective: Literal["sampled", "original"]
     nonfinite: Literal["propagate", "drop"]
-    exposure: "ExposureCounter | None"
+    exposure: ExposureCounter | None
     auto_epoch: bool
 
 
@@ -46,10 +48,10 @@ class CheckedOptions:
     rank: int | None = None
     drop_last: bool = False
     pad: bool = True
-    process_group: "dist.ProcessGroup | None" = None
+    process_group: dist.ProcessGroup | None = None
     objective: Purpose = "sampled"
     nonfinite: Literal["propagate", "drop"] = "propagate"
-    exposure: "ExposureCounter | None" = None
+    exposure: ExposureCounter | None = None
     auto_epoch: bool = False
 
     def __post_init__(self) -> None:
@@ -69,7 +71,7 @@ class CheckedOptions:
                 "epochs; call set_epoch on every rank"
             )
 
-    def without_group(self) -> "CheckedOptions":
+    def without_group(self) -> CheckedOptions:
         """Return the options without those that another process could not use."""
         return replace(self, process_group=None)
 

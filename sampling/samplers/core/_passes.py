@@ -1,5 +1,7 @@
 """One pass over an epoch: Python ints at the speed of C, and the position of the pass."""
 
+from __future__ import annotations
+
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping

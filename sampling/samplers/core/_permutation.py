@@ -1,5 +1,7 @@
 """The keyed permutation of every epoch: any position of a shuffle, in O(1) memory."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from ...kernels._permute import EXACT, permute, shuffle

@@ -1,5 +1,7 @@
 """The plan of one epoch: a draw table behind a shuffle, and the samples that it may draw."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 
 import numpy as np

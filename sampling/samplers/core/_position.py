@@ -1,5 +1,7 @@
 """Where a run is: the epoch, the draws that were trained on, and the passes over the epoch."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

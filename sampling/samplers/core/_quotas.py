@@ -4,6 +4,8 @@ For shares that are the same in all epochs. Otherwise each epoch is rounded inde
 `quotas_of` in `_groups.py`, whose results have to be summed epoch by epoch.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -113,7 +115,7 @@ class Quotas:
 
     # ------------------------------------------------------------------ stretches of epochs
 
-    def _stretch(self, epoch: int) -> "_Stretch":
+    def _stretch(self, epoch: int) -> _Stretch:
         """Return the stretch of one epoch; intermediate results of the last call are reused."""
         if not self._root.start <= epoch < self._root.stop:
             self._grow(epoch)
@@ -125,7 +127,7 @@ class Quotas:
             self._path.append(at)
         return at
 
-    def _first(self) -> "_Stretch":
+    def _first(self) -> _Stretch:
         start = np.zeros(self._live.size, np.int64)
         return _Stretch(0, 1, start, self._rounded(1, start, start + 1))
 
@@ -139,7 +141,7 @@ class Quotas:
             after = self._rounded(2 * stop, known, known + stop)
             self._root = _Stretch(stop, 2 * stop, known, after)
 
-    def _halves(self, whole: "_Stretch") -> "tuple[_Stretch, _Stretch]":
+    def _halves(self, whole: _Stretch) -> tuple[_Stretch, _Stretch]:
         middle = (whole.start + whole.stop) // 2
         low = np.maximum(whole.before, whole.after - (whole.stop - middle))
         high = np.minimum(whole.before + (middle - whole.start), whole.after)

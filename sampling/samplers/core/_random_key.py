@@ -1,5 +1,7 @@
 """The key of an epoch's random numbers."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from ... import _check, _rng

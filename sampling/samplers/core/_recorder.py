@@ -1,5 +1,7 @@
 """What a sampler does with the losses of a batch: it weighs them, and records them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -40,12 +42,15 @@ class Recorder:
     ----------
     num_nonfinite : int
         Losses that were not finite and that no table counts.
+    written : bool
+        Whether the losses of any batch have been given.
     """
 
     def __init__(self, options: CheckedOptions, tables: Mapping[str, LossTable]) -> None:
         self._options = options
         self.tables = dict(tables)
         self._nonfinite: int | torch.Tensor = 0
+        self.written = False
 
     @property
     def weighted(self) -> bool:
@@ -59,6 +64,7 @@ class Recorder:
         self._write(batch, values)
 
     def _write(self, batch: Batch, values: Mapping[str, torch.Tensor]) -> None:
+        self.written = True
         for name, each in values.items():
             self.tables[name].write(batch.rows, each)
         if "scores" not in values:  # that table counts them

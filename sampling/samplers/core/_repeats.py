@@ -1,5 +1,7 @@
 """How often a sample is drawn in one epoch: a warning, and limits on the shares of groups."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,5 +1,7 @@
 """Samplers whose weights, shares or losses may be replaced while a loader uses them."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar

@@ -1,5 +1,7 @@
 """The base of samplers that plan an epoch from recorded losses: their scores, kept and saved."""
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sized
 from inspect import isabstract
@@ -13,6 +15,7 @@ from typing_extensions import Unpack
 from ... import _check
 from ..._check._keywords import told
 from ..._identity import is_ours
+from ..._warning import warn
 from ...errors import StateError
 from ...scores import ScoreTable
 from ...types import Scores
@@ -204,6 +207,16 @@ class ScoredSampler(EpochSampler):
             table.flush()
             found += table.num_nonfinite
         return found
+
+    def _exchange(self, call: str) -> None:
+        super()._exchange(call)
+        trained = self._position.begun and self._plan(self.epoch).finished
+        if self.dynamic and trained and not self._recorder.written:
+            warn(
+                f"no loss was recorded in epoch {self.epoch}, so {type(self).__name__} plans the "
+                "next one as if nothing had been trained: call sampler.reduce(losses, indices), or "
+                "sampler.record(indices, losses), for each batch"
+            )
 
     def _num_recorded(self) -> int:
         tables = self._score_tables

@@ -1,5 +1,7 @@
 """Whether a sampler was made for the dataset of a loader: their sizes are compared."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 from torch.utils.data import IterableDataset

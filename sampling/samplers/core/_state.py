@@ -1,5 +1,7 @@
 """The light state of a sampler, which loaders save: what it holds, and what it is compared with."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

@@ -8,6 +8,8 @@
 | `KeptTable`     | one code a sample and a list, N + 4 M  | InfoBatch and every loss-based pruner |
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -54,6 +56,9 @@ class DrawTable(ABC):
     even: bool = False
     cuts: Indices = np.empty(0, np.int64)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.size} draws of {self.population} samples)"
+
     def parts(self) -> tuple[object, ...]:
         """Return what determines the slots: arrays and JSON values, for the name of a plan."""
         return (self.take(np.arange(self.size, dtype=np.int64)),)
@@ -81,7 +86,7 @@ class DrawTable(ABC):
         )
 
     @classmethod
-    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> "DrawTable":
+    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> DrawTable:
         """Return the table of `saved`; raise `StateError` for arrays that are none.
 
         size : N, of the sampler
@@ -133,7 +138,7 @@ class ShuffledTable(DrawTable):
         return {"words": np.array(words, np.uint64)}
 
     @classmethod
-    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> "ShuffledTable":
+    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> ShuffledTable:
         """See `DrawTable`."""
         population, draws, key, repeats = check_array(arrays, "words", np.uint64, 4)
         return cls(int(population), int(draws), key, int(repeats))
@@ -247,7 +252,7 @@ class ListTable(DrawTable):
         return {"samples": self.samples, "words": facts, **known}
 
     @classmethod
-    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> "ListTable":
+    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> ListTable:
         """See `DrawTable`."""
         population, ordered, even = map(int, check_array(arrays, "words", np.uint64, 3))
         samples = arrays.get("samples", np.empty(0))
@@ -303,7 +308,7 @@ class WeightedTable(DrawTable):
         return {"sums": self.cumulative.sums, "words": facts}
 
     @classmethod
-    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> "WeightedTable":
+    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> WeightedTable:
         """See `DrawTable`."""
         draws, independent, key = check_array(arrays, "words", np.uint64, 3)
         sums = check_array(arrays, "sums", np.float64, size)
@@ -364,7 +369,7 @@ class KeptTable(DrawTable):
         _draw.build_guide(sums, self._guide)
 
     @classmethod
-    def of(cls, kept: NDArray[np.bool_], share: float = 1.0) -> "KeptTable":
+    def of(cls, kept: NDArray[np.bool_], share: float = 1.0) -> KeptTable:
         """Return the table of a mask of the samples to draw, bool (N,).
 
         share : the expected draws of each of them: below 1 if they were chosen at random, as the
@@ -399,7 +404,7 @@ class KeptTable(DrawTable):
         return {"codes": self.codes, "kept_share": self.kept_share}
 
     @classmethod
-    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> "KeptTable":
+    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> KeptTable:
         """See `DrawTable`."""
         codes = check_array(arrays, "codes", np.uint8, size)
         shares = check_array(arrays, "kept_share", np.float64)

@@ -1,5 +1,7 @@
 """Threads for the passes of a plan over all samples."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar

@@ -1,5 +1,7 @@
 """The random control for dynamic pruning: InfoBatch's schedule without the loss."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sized
 
 import numpy as np

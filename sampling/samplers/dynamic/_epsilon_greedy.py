@@ -1,5 +1,7 @@
 """Keep hard samples and a random part of the others. With a bonus for spread: `UCBSampler`."""
 
+from __future__ import annotations
+
 from collections.abc import Sized
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Keep the samples with the highest last losses. With a random rest: `EpsilonGreedySampler`."""
 
+from __future__ import annotations
+
 from collections.abc import Sized
 
 import numpy as np

@@ -15,6 +15,8 @@ end of an epoch the training loop runs a forward pass over them, and `rescore` r
         model.train()
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
 import numpy as np

@@ -5,6 +5,8 @@ a hard sample that is not learned is excluded too. Excluded samples are evaluate
 and trained again as soon as their loss changes.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sized
 from typing import Any
 

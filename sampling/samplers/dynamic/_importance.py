@@ -1,5 +1,7 @@
 """Importance sampling by the last losses or gradient norms, with weights that restore the mean."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass

@@ -4,6 +4,8 @@ Unlike `HardestSampler` it evaluates the excluded samples at the end of the epoc
 returns as soon as it is no longer easy; and it excludes no sample that is predicted wrongly.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence, Sized
 

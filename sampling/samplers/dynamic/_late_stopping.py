@@ -4,6 +4,8 @@ The other pruners exclude easy samples and evaluate them again; this one permane
 that were not predicted as labelled soon enough, which keeps hard samples that are clean.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence, Sized
 from typing import Any, NoReturn

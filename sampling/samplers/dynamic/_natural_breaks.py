@@ -1,5 +1,7 @@
 """Natural breaks of scores: k-means in one dimension, for the pruning engine."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from ...types import Floats, Indices, Scores

@@ -5,6 +5,8 @@ to keep of each group. This engine derives, for all methods, the excluded sample
 the kept ones, the epochs that prune, and the cost of a run.
 """
 
+from __future__ import annotations
+
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence, Sized

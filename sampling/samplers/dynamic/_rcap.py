@@ -4,6 +4,8 @@
 regards classes alone.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sized
 from typing import Any, Literal
 

@@ -4,6 +4,8 @@
 `CurriculumSampler`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sized
 
 import numpy as np

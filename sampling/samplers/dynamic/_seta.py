@@ -1,5 +1,7 @@
 """SeTa: a window of loss groups that slides from easy to hard and starts again."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence, Sized
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Scores of a batch: its losses, or the norms of its gradients with respect to the logits."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import torch

@@ -6,6 +6,8 @@ nor on the number of threads. Where the largest hash kept will be is known to wi
 deviations, so one pass decides on nearly all samples and lists the few others, which are sorted.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

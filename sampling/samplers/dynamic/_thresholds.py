@@ -1,5 +1,7 @@
 """Thresholds on scores by rank, for the pruning engine."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from ...types import Floats, Scores

@@ -1,5 +1,7 @@
 """Keep samples with high average loss plus spread. By the loss alone: `HardestSampler`."""
 
+from __future__ import annotations
+
 from collections.abc import Sized
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Pruning with an adaptive rate: as much as a given fraction of SGD's variance allows."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Mapping, Sized
 from typing import Any

@@ -1,5 +1,7 @@
 """Aioli: short probes estimate how each source helps, again and again. By a graph: `SkillIt`."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Draws of each source of a mixture: from weights, temperatures and phases to whole numbers."""
 
+from __future__ import annotations
+
 import bisect
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -379,14 +381,14 @@ class Budget:
         stretch = self._stretch(epoch - 1, phases)
         return stretch.used(epoch)
 
-    def _stretch(self, epoch: int, phases: Phases) -> "Stretch":
+    def _stretch(self, epoch: int, phases: Phases) -> Stretch:
         """Return the stretch of the run that contains an epoch."""
         while not self._run or (self._run[-1].stop or epoch + 1) <= epoch:
             self._run.append(self._next(phases))
         number = bisect.bisect_right(self._run, epoch, key=lambda each: each.start)
         return self._run[number - 1]
 
-    def _next(self, phases: Phases) -> "Stretch":
+    def _next(self, phases: Phases) -> Stretch:
         """Return the stretch after those already computed."""
         start, used = 0, np.zeros(len(self._sources), np.int64)
         if self._run:
@@ -501,7 +503,7 @@ class Stretch:
     """
 
     def __init__(
-        self, start: int, stop: int | None, shares: Floats, used: Used, quotas: "Quotas | Indices"
+        self, start: int, stop: int | None, shares: Floats, used: Used, quotas: Quotas | Indices
     ) -> None:
         self.start, self.stop, self.shares = start, stop, shares
         self._used, self._quotas = used, quotas

@@ -1,5 +1,7 @@
 """Weights by performance: more draws from sources where a metric is far from its best value."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import numpy as np

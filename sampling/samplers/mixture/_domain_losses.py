@@ -1,5 +1,7 @@
 """The mean loss of each domain since the last update, in O(K) memory."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -40,7 +42,7 @@ class DomainLosses:
         sources: int,
         domain_of: Callable[[Indices], Indices],
         reference: Scores | None,
-        process_group: "dist.ProcessGroup | None",
+        process_group: dist.ProcessGroup | None,
     ) -> None:
         self._size, self._domain_of = size, domain_of
         self._reference = reference

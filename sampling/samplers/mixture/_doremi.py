@@ -1,5 +1,7 @@
 """DoReMi and group DRO: more weight for sources with excess loss. A bandit: `ODM`."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import numpy as np

@@ -1,5 +1,7 @@
 """The evaluations of each source since the last update: validation losses and other metrics."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +38,7 @@ class Evaluations:
         self,
         read: tuple[str, ...],
         targets: NDArray[Any],
-        process_group: "dist.ProcessGroup | None",
+        process_group: dist.ProcessGroup | None,
     ) -> None:
         self.read, self._targets, self._group = read, targets, process_group
         self._own = np.zeros((len(read), 2, targets.size))  # sums, counts; since the last merge

@@ -1,5 +1,7 @@
 """Mixtures of several sources, each with its share. By class: `ClassBalancedSampler`."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 

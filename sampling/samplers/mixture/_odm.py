@@ -1,5 +1,7 @@
 """Online data mixing: a bandit on the losses of the sources. Robust weights: `DoReMi`."""
 
+from __future__ import annotations
+
 import math
 from typing import Literal
 

@@ -3,6 +3,8 @@
 A test compares its names with the subclasses of `MixtureUpdater` that are public.
 """
 
+from __future__ import annotations
+
 from ..._entry import Entry
 
 UPDATERS: dict[str, Entry] = {

@@ -3,6 +3,8 @@
 Offline, unlike the updaters: nothing here is called during training.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,5 +1,7 @@
 """Skill-It: weight for sources that help those with high validation loss. By probes: `Aioli`."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, Literal
 

@@ -1,5 +1,7 @@
 """The sources of a mixture, and the draws of an epoch over them, computed on request."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence, Sized
 from typing import Any, get_args
 

@@ -7,6 +7,8 @@ epochs. A shuffle has as many tokens as the domain, so that only one shuffle is 
 distant the epoch.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from fractions import Fraction

@@ -4,6 +4,8 @@ An updater holds only its arguments. Its state is a dictionary of arrays that th
 saves, so an update is a function: state and values in, state out.
 """
 
+from __future__ import annotations
+
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

@@ -1,5 +1,7 @@
 """Balance by class, with exact quotas. Several labels a sample: `RepeatFactorSampler`."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -247,7 +249,7 @@ class ClassBalancedSampler(ReplaceableSampler["_Source"]):
         check_run(most, self._draws * epochs, drawn, "samples of classes with a share")
         return limited_shares(shares, self._groups.sizes, self._draws * epochs, most)
 
-    def _source_of(self, values: Floats) -> "_Source":
+    def _source_of(self, values: Floats) -> _Source:
         quotas = None
         if self._limit is not None and self._limit.epochs is not None:
             quotas = Quotas(
@@ -268,7 +270,7 @@ class ClassBalancedSampler(ReplaceableSampler["_Source"]):
         )
         return _Source(values, dealer)
 
-    def _values_of(self, source: "_Source") -> Floats:
+    def _values_of(self, source: _Source) -> Floats:
         return source.shares
 
     def _before_plan(self, epoch: int) -> None:
@@ -276,7 +278,7 @@ class ClassBalancedSampler(ReplaceableSampler["_Source"]):
             self._limit.check_epoch(epoch)
         super()._before_plan(epoch)
 
-    def _drawn_from(self, source: "_Source", epoch: int) -> DrawTable:
+    def _drawn_from(self, source: _Source, epoch: int) -> DrawTable:
         if self._limit is not None:
             self._limit.check_epoch(epoch)
         return source.dealer.table(epoch)

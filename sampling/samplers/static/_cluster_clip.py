@@ -1,5 +1,7 @@
 """Uniform over clusters, with a limit on repeats. Shares by class: `ClassBalancedSampler`."""
 
+from __future__ import annotations
+
 import math
 from typing import Literal
 

@@ -5,6 +5,8 @@ weights and excludes no sample; `SelfPacedSampler` takes the difficulty from the
 training.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 from typing import Literal

@@ -6,6 +6,8 @@
 | the run                            | the draws of the run, distributed over its epochs once |
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -211,7 +213,7 @@ class LimitedTable(ListTable):
         }
 
     @classmethod
-    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> "LimitedTable":
+    def restored(cls, arrays: Mapping[str, NDArray[Any]], size: int) -> LimitedTable:
         """See `DrawTable`."""
         chances = check_array(arrays, "chances", np.float64, size)
         scale, offset = check_array(arrays, "numbers", np.float64, 2).tolist()

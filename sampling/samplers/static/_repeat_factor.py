@@ -1,5 +1,7 @@
 """Repeat-factor sampling (several labels a sample). One label: `ClassBalancedSampler`."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -101,7 +103,7 @@ class RepeatFactorSampler(EpochSampler):
 
     def __init__(
         self,
-        labels: "ArrayLike | Sequence[Collection[Any]] | sparse.sparray | sparse.spmatrix",
+        labels: ArrayLike | Sequence[Collection[Any]] | sparse.sparray | sparse.spmatrix,
         threshold: float,
         *,
         sqrt: bool = True,
@@ -178,7 +180,7 @@ class RepeatFactorSampler(EpochSampler):
         }
 
 
-def _categories_of(labels: Any) -> "tuple[NDArray[Any], sparse.csr_array]":
+def _categories_of(labels: Any) -> tuple[NDArray[Any], sparse.csr_array]:
     """Return the categories (C,), and a 0/1 matrix (N, C) as CSR with only its ones stored."""
     from scipy import sparse  # 0.1 s, and only this sampler needs it
 
@@ -252,7 +254,7 @@ def _has_objects(labels: Any) -> bool:  # anything
     return not isinstance(labels.dtype, np.dtype) or labels.dtype == object
 
 
-def _of_matrix(matrix: Any) -> "tuple[NDArray[Any], sparse.csr_array]":
+def _of_matrix(matrix: Any) -> tuple[NDArray[Any], sparse.csr_array]:
     from scipy import sparse
 
     if matrix.ndim == 2 and matrix.shape[0] and not matrix.shape[1]:

@@ -1,5 +1,7 @@
 """RS2: a new random subset in every round. A fixed subset: `SubsetSampler`."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from typing import Any
@@ -159,7 +161,7 @@ class RepeatedSubsetSampler(EpochSampler):
         per_group = self._windows.astype(np.float64)
         return ListTable(samples, groups.num_labeled, lambda rows: groups.spread(per_group, rows))
 
-    def _round(self, run: "Run", epoch: int) -> DrawTable:
+    def _round(self, run: Run, epoch: int) -> DrawTable:
         if self.replacement:
             return ShuffledTable(run.size, run.window, _rng.key(self.seed, epoch, run.purpose))
         return Window(run, epoch)

@@ -1,5 +1,7 @@
 """Importance sampling by a bound on the loss, from one loss per cluster."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -258,7 +260,7 @@ class SensitivitySampler(ReplaceableSampler["_Source"]):
         self.scores = self._score(losses)
         self._replace(losses.copy())
 
-    def _source_of(self, values: Floats) -> "_Source":
+    def _source_of(self, values: Floats) -> _Source:
         return _Source(values, self._drawn(self._score(values)))
 
     def _drawn(self, scores: Floats) -> Cumulative | Limited:
@@ -268,10 +270,10 @@ class SensitivitySampler(ReplaceableSampler["_Source"]):
             return found
         return Limited(scores, self._draws, self._limit, self._seed, "sensitivity")
 
-    def _values_of(self, source: "_Source") -> Floats:
+    def _values_of(self, source: _Source) -> Floats:
         return source.losses
 
-    def _drawn_from(self, source: "_Source", epoch: int) -> DrawTable:
+    def _drawn_from(self, source: _Source, epoch: int) -> DrawTable:
         if not isinstance(source.drawn, Cumulative):
             return source.drawn.table(epoch)
         key = _rng.key(self.seed, epoch, "sensitivity")

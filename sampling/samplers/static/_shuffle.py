@@ -1,5 +1,7 @@
 """Shuffling in O(1) memory. To shuffle a subset of the data: `SubsetSampler`."""
 
+from __future__ import annotations
+
 from collections.abc import Sized
 
 from typing_extensions import Unpack

@@ -1,5 +1,7 @@
 """Training on a fixed subset of the data. A new subset in every round: `RepeatedSubsetSampler`."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Trajectories by return, for offline learning. One weight a sample: `WeightedSampler`."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Draws by weight: stratified with replacement, or each sample a limited number of times."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,14 +186,14 @@ class WeightedSampler(ReplaceableSampler["_Source"]):
     def _limited(self, values: Floats) -> Limited:
         return Limited(values, self.num_samples, self._limit or Limit(1), self.seed, "weighted")
 
-    def _source_of(self, values: Floats) -> "_Source":
+    def _source_of(self, values: Floats) -> _Source:
         if self._limit is None:
             zeros = int(np.count_nonzero(np.diff(values, prepend=0.0) == 0))
             return _Source(zeros, Cumulative.of_sums(values))
         zeros = values.size - int(np.count_nonzero(values))
         return _Source(zeros, self._limited(values))
 
-    def _values_of(self, source: "_Source") -> Floats:
+    def _values_of(self, source: _Source) -> Floats:
         drawn = source.drawn
         return drawn.sums if isinstance(drawn, Cumulative) else drawn.weights
 
@@ -200,7 +202,7 @@ class WeightedSampler(ReplaceableSampler["_Source"]):
             self._limit.check_epoch(epoch)
         super()._before_plan(epoch)
 
-    def _drawn_from(self, source: "_Source", epoch: int) -> DrawTable:
+    def _drawn_from(self, source: _Source, epoch: int) -> DrawTable:
         if not isinstance(source.drawn, Cumulative):
             return source.drawn.table(epoch)
         key = _rng.key(self.seed, epoch, "weighted")

@@ -1,5 +1,7 @@
 """Rows to keep of each cluster, and the first of them by a rank."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import numpy as np

@@ -7,6 +7,8 @@ itself. How many these are depends on the data: few for embeddings of text or im
 random rows, and it is measured on a sample first.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from ...types import Indices, Scores

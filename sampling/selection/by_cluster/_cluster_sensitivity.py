@@ -1,5 +1,7 @@
 """Clustering-based sensitivity sampling, from the losses at the cluster centers only."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from typing_extensions import Unpack

@@ -1,5 +1,7 @@
 """Draw evenly from clusters, to balance the distribution; `kmq` draws by quality within them."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from typing_extensions import Unpack

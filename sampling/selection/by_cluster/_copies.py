@@ -1,5 +1,7 @@
 """Near-duplicates: the most similar earlier row of each row, within its clusters."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -126,7 +128,7 @@ class Members:
     comparisons: int
 
     @classmethod
-    def of(cls, rows: Indices, codes: Indices, others: Indices | None = None) -> "Members":
+    def of(cls, rows: Indices, codes: Indices, others: Indices | None = None) -> Members:
         """Assign ascending rows to the clusters `codes`; they visit `others`, -1 for none."""
         visits = np.zeros(rows.size, np.bool_)
         if others is not None:

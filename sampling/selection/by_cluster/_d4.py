@@ -1,5 +1,7 @@
 """D4: deduplicate, cluster the remaining rows again, and drop those near their centers."""
 
+from __future__ import annotations
+
 from typing import Any, Literal
 
 import numpy as np

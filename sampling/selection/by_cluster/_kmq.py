@@ -1,5 +1,7 @@
 """kMQ: draw by quality within clusters; `cluster_uniform` ignores quality."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import numpy as np

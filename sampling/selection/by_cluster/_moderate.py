@@ -1,5 +1,7 @@
 """Moderate coreset: rows whose distance to their class is near the median distance."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack

@@ -1,5 +1,7 @@
 """Self-supervised prototypes: rows by their distance to the center of their cluster."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 from numpy.typing import ArrayLike

@@ -1,5 +1,7 @@
 """Estimate the recall of a search within clusters, by comparing a sample with all rows."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,5 +1,7 @@
 """SampleMix: repeats of each document by its quality and the diversity of its cluster."""
 
+from __future__ import annotations
+
 import operator
 from typing import Literal
 

@@ -5,6 +5,8 @@ copies on two sides of a cluster boundary. Each row is therefore also compared w
 second nearest cluster, and a sample of rows with all others, to estimate the recall.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import replace
 from typing import Any, Literal
@@ -70,7 +72,7 @@ def semdedup(  # noqa: PLR0913  # the options of the method
     quality: AnyScores | None = None,
     rule: Rule = "any_earlier",
     labels: ArrayLike | None = None,
-    clusters: "Clustering | int | None" = None,
+    clusters: Clustering | int | None = None,
     num_assignments: int = 2,
     num_checked: int | None = None,
     **options: Unpack[Options],
@@ -253,7 +255,11 @@ def _checked(  # noqa: PLR0913  # arguments of the method
 ) -> float | None:
     """Check the arguments that do not depend on the data; return the threshold."""
     if (budget is None) == (threshold is None):
-        raise ValueError(f"give budget or threshold, got {budget!r} and {threshold!r}")
+        found = "neither" if budget is None else f"both, {budget!r} and {threshold!r}"
+        raise ValueError(
+            f"either budget or threshold must be given, got {found}: a threshold, such as 0.95, is "
+            "the cosine similarity above which a row is a copy"
+        )
     _check.choice("rule", rule, ("any_earlier", "greedy", "components"))
     _check.choice("keep", keep, ("hard", "easy", "random", "quality"))
     if keep == "quality" and quality is None:
@@ -287,7 +293,7 @@ def _found(  # noqa: PLR0913
 
 def _clusters(
     rows: NDArray[Any],
-    given: "Clustering | int | None",
+    given: Clustering | int | None,
     classes: Indices | None,
     good: Indices,
     options: Options,
@@ -317,12 +323,12 @@ def _default_clusters(size: int) -> int:
     return max(1, min(size // _PER_CLUSTER, math.isqrt(size // 2)))
 
 
-def _keys(options: Options, size: int) -> "NDArray[np.uint64]":
+def _keys(options: Options, size: int) -> NDArray[np.uint64]:
     return keys_for(_check.seed(options.get("seed", 0)), ids_of(options.get("ids"), size), size)
 
 
 def _rank(
-    where: Clustering, good: Indices, size: int, keep: "Keep | Floats", options: Options
+    where: Clustering, good: Indices, size: int, keep: Keep | Floats, options: Options
 ) -> Indices:
     """Return the rank of each row, lower for earlier rows: (N,), N for bad rows."""
     keys = _keys(options, size)[good]

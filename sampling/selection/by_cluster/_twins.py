@@ -1,5 +1,7 @@
 """Examples of dropped rows with their most similar kept rows, for inspection."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

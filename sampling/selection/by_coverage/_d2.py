@@ -1,5 +1,7 @@
 """D2 pruning: message passing of difficulty on a neighbour graph; picks lower their neighbours."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from typing_extensions import Unpack

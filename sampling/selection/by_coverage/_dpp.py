@@ -1,5 +1,7 @@
 """DPP: the most probable set of a determinantal point process, greedily. At random: `k_dpp`."""
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -195,7 +197,7 @@ class _Greedy:
         picks = np.empty(self._budget, np.int64)
         count = 0
         positions = np.arange(self._size).astype(np.uint64)  # by key: ties go to the first
-        with Steps("picking rows", self._budget) as bar:
+        with Steps("picking rows", self._budget, even=False) as bar:
             while count < self._budget:
                 gains = np.where(self._left[: self._size] > self._tiny, self._gains, 0.0)
                 gains *= self._left[: self._size]

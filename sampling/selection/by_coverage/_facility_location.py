@@ -1,5 +1,7 @@
 """Facility location: greedy maximization of the similarity of all rows to the kept rows."""
 
+from __future__ import annotations
+
 import math
 import operator
 from collections.abc import Callable

@@ -1,5 +1,7 @@
 """Rows for geometric methods: float32, of magnitude about 1, in an order given by their keys."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace

@@ -10,6 +10,8 @@ Source: Mirzasoleiman, Karbasi, Sarkar, Krause, "Distributed Submodular Maximiza
 optimal radius, where one round is within 2.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from math import isqrt
 from typing import Any, TypeVar

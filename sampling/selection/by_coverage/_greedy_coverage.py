@@ -13,6 +13,8 @@ other processes keep the cores busy, this costs a time slice of the system, 10 t
 product takes 1 ms.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -154,7 +156,7 @@ def pick_all(cover: Coverage, max_memory: int, *, lazy: bool) -> None:
     read = 0 if held else 4 * cover.size * cover.work.shape[1]
     if 4 * cover.size**2 + 8 * room + read <= memory:
         cover.keep()
-    with part_of("all pairs") as own, Steps("picking rows", cover.count) as bar:
+    with part_of("all pairs") as own, Steps("picking rows", cover.count, even=False) as bar:
         _AllPairs(cover, own, bar, room).run()
 
 
@@ -384,7 +386,7 @@ def pick_among_samples(cover: Coverage, width: float, key: np.uint64) -> None:
     cover.cover_before()
     left, count = np.arange(cover.size), 0
     wanted = max(1, int(np.ceil(cover.size / cover.count * width)))
-    with part_of("samples") as own, Steps("picking rows", cover.count) as bar:
+    with part_of("samples") as own, Steps("picking rows", cover.count, even=False) as bar:
         if own.state:
             saved = own.state
             cover.current, left, count = saved["current"], saved["left"], saved["picks"].size
@@ -457,6 +459,6 @@ def pick_on_graph(cover: Coverage, graph: Neighbours) -> None:
     gains = np.bincount(columns, weights=values, minlength=n).astype(np.float64)
     pairs: Pairs = starts, lengths, rows, values
     open_ = np.arange(n) < cover.size
-    with Steps("picking rows", cover.count) as bar:
+    with Steps("picking rows", cover.count, even=False) as bar:
         _pick_on_pairs(cover, pairs, gains, open_, 0, bar)
     cover.current = cover.current[: cover.size]

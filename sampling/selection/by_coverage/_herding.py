@@ -1,5 +1,7 @@
 """Herding: greedy selection of rows whose mean approximates the mean of all rows."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
@@ -230,7 +232,7 @@ class _Fine:
 
 
 @contextmanager
-def coarse(work: Work, size: int, held: bool) -> Iterator["_Coarse"]:
+def coarse(work: Work, size: int, held: bool) -> Iterator[_Coarse]:
     """Yield the search over rows rounded to 8 bits, in memory or in a temporary file."""
     high = np.zeros(work.shape[1])
     parts = list(tiles(size, work.shape[1]))

@@ -1,5 +1,7 @@
 """k-center: minimize the covering radius greedily, by repeatedly picking the farthest row."""
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

@@ -1,5 +1,7 @@
 """k-DPP: an exact draw from a determinantal point process of M rows. The best set: `dpp`."""
 
+from __future__ import annotations
+
 import operator
 from collections.abc import Callable
 from typing import Any

@@ -1,5 +1,7 @@
 """Draws in proportion to scores of the rows, spread over the space of their embeddings."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal

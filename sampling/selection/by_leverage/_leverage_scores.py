@@ -4,6 +4,8 @@ Rows in rare directions have high leverage; copies share it. `lewis_weights` are
 losses other than squares.
 """
 
+from __future__ import annotations
+
 from typing import Literal
 
 import numpy as np

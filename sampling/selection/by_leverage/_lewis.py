@@ -7,6 +7,8 @@ For p = 2 all three equal `leverage`.
 Weights are 1 / pi, and multiply |.|^p: to solve a reweighted problem, scale a row by pi^(-1/p).
 """
 
+from __future__ import annotations
+
 from numpy.typing import ArrayLike
 from typing_extensions import Unpack
 

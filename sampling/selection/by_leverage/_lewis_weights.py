@@ -1,5 +1,7 @@
 """Lewis weights of rows for losses |a_i x - b_i|^p, by iteration; leverage scores for p = 2."""
 
+from __future__ import annotations
+
 import math
 from typing import Any, Literal
 

@@ -3,6 +3,8 @@
 Three cheap rounds, and nearly as few rows as `lewis`.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import replace
 

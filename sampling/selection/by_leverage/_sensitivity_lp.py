@@ -1,5 +1,7 @@
 """Draws by an upper bound of the l_p sensitivity: one round, and more rows than `lewis`."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from typing_extensions import Unpack

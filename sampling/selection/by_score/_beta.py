@@ -4,6 +4,8 @@ The density shifts from hard to easy rows as the prune rate grows, which prevent
 score-based pruning at high rates; `ccs` prevents it by a cut-off.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from typing_extensions import Unpack
 

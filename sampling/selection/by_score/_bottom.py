@@ -1,5 +1,7 @@
 """Keep the lowest scores: `top` of the negated score."""
 
+from __future__ import annotations
+
 from typing_extensions import Unpack
 
 from ...record import Selection

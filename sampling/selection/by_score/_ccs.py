@@ -1,5 +1,7 @@
 """CCS: drop the hardest rows, which are often mislabelled, then cover the range of the score."""
 
+from __future__ import annotations
+
 import numpy as np
 from typing_extensions import Unpack
 

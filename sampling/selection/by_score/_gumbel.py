@@ -1,5 +1,7 @@
 """Gumbel top-k: draws without replacement by score, between `top` and a random subset."""
 
+from __future__ import annotations
+
 from typing_extensions import Unpack
 
 from ... import _check

@@ -5,6 +5,8 @@ rows with embeddings, use `density_ratio_weights`; as texts, `dsir_scores`. For 
 as `group_budgets` to any selector.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,6 +4,8 @@ The published factors keep about half of the corpus they were chosen for, and an
 of another; here the factor is determined by the budget.
 """
 
+from __future__ import annotations
+
 from typing import Literal
 
 import numpy as np

@@ -4,6 +4,8 @@ Neighbours in its order exclude each other, so estimates have less variance than
 or `poisson`; prefer it to both.
 """
 
+from __future__ import annotations
+
 from typing import Literal
 
 import numpy as np

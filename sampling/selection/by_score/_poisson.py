@@ -3,6 +3,8 @@
 Use it where rows are decided one by one, as in a stream; otherwise `pivotal` has less variance.
 """
 
+from __future__ import annotations
+
 from typing_extensions import Unpack
 
 from ...record import Selection

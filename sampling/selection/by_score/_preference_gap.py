@@ -1,5 +1,7 @@
 """Selection of preference pairs by the gap between the scores of the two answers."""
 
+from __future__ import annotations
+
 import operator
 from typing import Literal
 

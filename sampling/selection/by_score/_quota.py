@@ -1,5 +1,7 @@
 """The best rows of each group, by exact quotas or within a budget of tokens or bytes."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import numpy as np

@@ -4,6 +4,8 @@ Strata of equal width follow the published method; if a heavy tail leaves most o
 of equal numbers of rows ("quantile") are better.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -4,6 +4,8 @@ At high prune rates, covering the range is better than either end of it (`top`, 
 drops the hardest rows first.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 from typing_extensions import Unpack

@@ -1,5 +1,7 @@
 """Selection by the uncertainty of a surrogate model, with or without weights."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 from typing_extensions import Unpack

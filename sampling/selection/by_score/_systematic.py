@@ -3,6 +3,8 @@
 Many pairs of rows can never be drawn together, so it has no variance estimate.
 """
 
+from __future__ import annotations
+
 from typing_extensions import Unpack
 
 from ...record import Selection

@@ -4,6 +4,8 @@ By a difficulty score this is best at low prune rates, and much worse than rando
 ones (from about 70 %); `window` and `ccs` drop the hardest rows first.
 """
 
+from __future__ import annotations
+
 from typing_extensions import Unpack
 
 from ...record import Selection

@@ -4,6 +4,8 @@
 hardest rows.
 """
 
+from __future__ import annotations
+
 from typing_extensions import Unpack
 
 from ... import _check

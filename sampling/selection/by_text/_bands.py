@@ -4,6 +4,8 @@ A hash of two sets is equal with a probability of their Jaccard similarity s, so
 is with s^r, and any of b bands with 1 - (1 - s^r)^b: the recall at s.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from importlib import metadata

@@ -3,6 +3,8 @@
 Cheaper than `semdedup`, and every row that it drops is verified; but a paraphrase is no copy.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -317,7 +319,7 @@ def _ranked(
     good: Indices,
     digests: NDArray[np.uint64],
     lengths: Indices,
-    keep: "Keep | Floats",
+    keep: Keep | Floats,
     keys: Keys,
     already: Indices,
 ) -> tuple[Indices, NDArray[np.uint64], int]:

@@ -3,6 +3,8 @@
 Needs no model. If there are embeddings, `density_ratio_weights` compares these instead.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Texts in blocks, as sets of character n-grams and as digests."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass

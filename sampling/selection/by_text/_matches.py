@@ -1,5 +1,7 @@
 """Copies among texts: equal ones by their digests, similar ones by buckets, and their kept rows."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -80,7 +82,7 @@ class Matches:
     library: str = ""
 
     @classmethod
-    def none(cls, size: int, **counts: Any) -> "Matches":
+    def none(cls, size: int, **counts: Any) -> Matches:
         """Return the result for rows without copies."""
         kept, alone = np.ones(size, np.bool_), np.arange(size)
         return cls(np.zeros(size), kept, alone, np.ones(size), **counts)
@@ -130,7 +132,7 @@ def similar_texts(
     lots = _Lots(texts, rows[among], buckets, count, own, int(np.searchsorted(among, forced)))
     code = _CODES[search.rule]
 
-    def compared(lot: "_Lot") -> Matches:
+    def compared(lot: _Lot) -> Matches:
         sets = sets_of(lot.texts, search.normalize, search.ngram)
         return _compared(sets, lot, code, search.threshold)
 

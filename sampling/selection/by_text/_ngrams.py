@@ -3,6 +3,8 @@
 For `dsir_scores`. Deduplication compares n-grams of characters instead; see `_grams.py`.
 """
 
+from __future__ import annotations
+
 import functools
 import hashlib
 import re
@@ -95,7 +97,7 @@ class NgramCounts:
         """
         add_texts(self, read_texts("texts", texts))
 
-    def merge(self, other: "NgramCounts") -> None:
+    def merge(self, other: NgramCounts) -> None:
         """Add the counts of other texts, such as those of another process.
 
         Parameters
@@ -194,7 +196,7 @@ def check_alike(name: str, given: NgramCounts, other: NgramCounts) -> None:
         )
 
 
-def counts_of(name: str, given: "ArrayLike | NgramCounts", like: NgramCounts | None) -> NgramCounts:
+def counts_of(name: str, given: ArrayLike | NgramCounts, like: NgramCounts | None) -> NgramCounts:
     """Return counts as given, or of texts, with the settings of other counts."""
     if isinstance(given, NgramCounts):
         if like is not None:

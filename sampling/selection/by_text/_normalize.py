@@ -1,5 +1,7 @@
 """Normalization of texts, so that equal wording gives equal characters."""
 
+from __future__ import annotations
+
 import unicodedata
 from typing import Literal
 

@@ -1,5 +1,7 @@
 """Checks before the computation: arguments and columns of a call of a selector."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, cast, get_args
@@ -21,7 +23,8 @@ from ._spend import limit_of, refuse_costs
 
 __all__ = ["check_call", "check_settings", "reads_embeddings"]
 
-_ARRAYS = set(get_args(ArrayLike))  # annotations of array arguments
+# Parts of the annotations of array arguments. From Python 3.12 on, numpy's is a name of its own.
+_ARRAYS = set(get_args(ArrayLike) or [ArrayLike])
 _OF_ROWS = ("ids", "groups", "costs")
 _SHARED = {"clusters": 1, "num_neighbours": 1, "dedup_clusters": 1}  # valid values
 
@@ -154,7 +157,7 @@ def _is_text(kind: Any) -> bool:  # pyarrow.DataType
 
 def _is_array(parameter: inspect.Parameter) -> bool:
     """Return whether an argument of a selector is an array, such as a value for each row."""
-    return set(get_args(parameter.annotation)) >= _ARRAYS
+    return {parameter.annotation, *get_args(parameter.annotation)} >= _ARRAYS
 
 
 def check_needs(method: str, given: set[str], table: Table) -> None:
@@ -170,7 +173,7 @@ def check_needs(method: str, given: set[str], table: Table) -> None:
         ):
             continue
         if name == "embeddings":
-            raise ValueError(f"{method} needs embeddings, got none in {table.paths[0]}")
+            table.refuse_no_embeddings(method)
         if not _is_array(parameter) or name == "center_losses":  # one number for each cluster
             raise ValueError(f"{method} needs {name}: give it as a setting")
         raise ValueError(

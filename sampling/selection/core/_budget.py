@@ -4,6 +4,8 @@
 that add up to the budget.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -1,5 +1,7 @@
 """Clusters of a selector, given or computed."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 
@@ -62,7 +64,7 @@ def clusters_of(
     return labels, distances, found.centers
 
 
-def points_limit(limit: "int | str | None", shape: tuple[int, ...], count: int) -> int | None:
+def points_limit(limit: int | str | None, shape: tuple[int, ...], count: int) -> int | None:
     """Return how many rows per center k-means may train on within `max_memory`.
 
     None for all rows. Float32 rows and a copy in the stored dtype take half of the memory.

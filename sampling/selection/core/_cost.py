@@ -1,5 +1,7 @@
 """Cost of a method as a function of the sizes of its input."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -126,7 +128,7 @@ class Cost:
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be in [0, inf), got {value}")
 
-    def __add__(self, other: "Cost") -> "Cost":
+    def __add__(self, other: Cost) -> Cost:
         return Cost(
             self.products + other.products,
             self.steps + other.steps,

@@ -1,5 +1,7 @@
 """Directions of scores, for the selectors that use them: stated, or assumed and reported."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Estimates of the time and memory of a selector, from its cost function."""
 
+from __future__ import annotations
+
 import inspect
 import math
 from collections.abc import Mapping
@@ -223,7 +225,7 @@ def of_clusters(
     dimensions: int,
     n_clusters: int,
     n_iter: int,
-    limit: "int | str | None",
+    limit: int | str | None,
     *,
     probe: bool = False,
 ) -> tuple[int, float]:

@@ -1,5 +1,7 @@
 """Arguments as JSON values: complete, as the key of stored results, or described for readers."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass

@@ -5,6 +5,8 @@ their own. torch's `WeightedRandomSampler(replacement=False)` does not respect i
 probabilities.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,5 +1,7 @@
 """Checks of the inputs of selectors: scores, embeddings, and their bad rows."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

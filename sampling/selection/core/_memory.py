@@ -1,5 +1,7 @@
 """Amounts of memory, as people write them: "4GiB"."""
 
+from __future__ import annotations
+
 import re
 
 from ... import _check
@@ -10,7 +12,7 @@ _UNITS = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 _DECIMAL = {"KB": 1e3, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 
 
-def bytes_of(limit: "int | str | None", default: int) -> int:
+def bytes_of(limit: int | str | None, default: int) -> int:
     """Parse a limit given in bytes, or as text such as "4GiB" or "500 MB"."""
     if limit is None:
         return default

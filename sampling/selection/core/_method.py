@@ -1,5 +1,7 @@
 """The decorator that registers a selector."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -1,5 +1,7 @@
 """Keywords of every selector."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
@@ -54,12 +56,12 @@ class Options(TypedDict, total=False):
     already_selected: ArrayLike | None
     groups: ArrayLike | None
     unlabeled: Literal["raise", "group", "drop"]
-    group_budgets: "str | Mapping[Any, float]"
-    floor: "float | Mapping[Any, float] | None"
-    cap: "float | Mapping[Any, float] | None"
+    group_budgets: str | Mapping[Any, float]
+    floor: float | Mapping[Any, float] | None
+    cap: float | Mapping[Any, float] | None
     shortfall: Literal["raise", "redistribute", "accept"]
     costs: ArrayLike | None
-    max_memory: "int | str | None"
+    max_memory: int | str | None
 
 
 WORDS = {

@@ -1,5 +1,7 @@
 """Orders of rows that depend on their ids only: the highest first, at random, or by weight."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -4,6 +4,8 @@ Learning a weight for each row is expensive; for a core set it is not. The weigh
 is then an average over its neighbours of the same class in the core set.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Rows to keep of each group: proportional, equal or given quotas, floors, caps, shortfalls."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

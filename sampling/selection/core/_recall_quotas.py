@@ -1,5 +1,7 @@
 """DRoP: how many samples to keep of each class, by how badly a model recognises it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any, Literal
 

@@ -4,6 +4,8 @@ The command line, the tests and the benchmarks read this registry; a method is r
 decorator `@method(...)`.
 """
 
+from __future__ import annotations
+
 import functools
 import inspect
 import re

@@ -5,6 +5,8 @@ sources as evenly as a cap on epochs allows. Both use water-filling under ceilin
 min(ceiling_i, level * weight_i).
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import Literal

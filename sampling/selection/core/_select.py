@@ -5,6 +5,8 @@ rows, the budget, the tie-breaking keys) that returns `Picks`. `select` does eve
 runs the core once for each group if the budget is apportioned to groups.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial

@@ -5,6 +5,8 @@ near in all of them; "pca" sorts by the direction of largest variance, which is 
 the other directions. In one dimension both sort.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

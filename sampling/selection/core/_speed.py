@@ -5,6 +5,8 @@ memory as a sort makes them, and passes over rows that are multiplied by one vec
 settings, the cores and the load of the machine change each by its own factor, so each is measured.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """Budgets in tokens or bytes: costs of rows, and the longest selection within the budget."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import replace

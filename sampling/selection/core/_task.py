@@ -1,5 +1,7 @@
 """What the core of a selector is given, a `Task`, and what it returns, `Picks`."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar

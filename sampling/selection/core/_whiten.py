@@ -5,6 +5,8 @@ leverage of row i is |x_i|^2. The Gram matrix needs one pass and loses half of t
 keeps them at about three times the cost; `sketch` uses hashed sums of the rows instead of the rows.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from typing import Any
 

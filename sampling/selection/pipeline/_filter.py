@@ -4,6 +4,8 @@ As in SQL, a missing value satisfies only `is_null`: neither "==" nor "!=", and 
 "not in" a list. Missing values are NaN and nulls, which pandas writes for NaN.
 """
 
+from __future__ import annotations
+
 import math
 import operator as operators
 import sys

@@ -1,5 +1,7 @@
 """Run a selector on a table on disk, as the command line does."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace

@@ -1,5 +1,7 @@
 """Report lines of a selection from a table."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

@@ -6,6 +6,8 @@ A plan is data, given as a TOML file or in Python. Every stage selects from the 
 previous stages kept; the resulting rows are numbered as in the table.
 """
 
+from __future__ import annotations
+
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -118,7 +120,7 @@ class SelectionPlan:
     array([1, 3])
     """
 
-    table: "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
+    table: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
     stages: Sequence[Stage]
     embeddings: str | None = None
     beside: Sequence[str | Path] = ()
@@ -160,7 +162,7 @@ class SelectionPlan:
                 _check.mapping(name, getattr(self, name))
 
     @classmethod
-    def read(cls, path: str | Path) -> "SelectionPlan":
+    def read(cls, path: str | Path) -> SelectionPlan:
         """Read a plan from a TOML file; paths in it are relative to its folder.
 
         Parameters
@@ -190,7 +192,7 @@ class SelectionPlan:
             return cls.of(given, path.parent)
 
     @classmethod
-    def of(cls, given: Mapping[str, Any], folder: str | Path = ".") -> "SelectionPlan":
+    def of(cls, given: Mapping[str, Any], folder: str | Path = ".") -> SelectionPlan:
         """Return the plan described by a mapping of the same form as the TOML file.
 
         Parameters

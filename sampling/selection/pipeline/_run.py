@@ -1,5 +1,7 @@
 """Run the stages of a plan in sequence, saving the result of each."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -61,7 +63,7 @@ class RunnablePlan(Protocol):
     """What a run reads of a `SelectionPlan`."""
 
     @property
-    def table(self) -> "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]": ...
+    def table(self) -> str | os.PathLike[str] | Sequence[str | os.PathLike[str]]: ...
     @property
     def stages(self) -> Sequence[Stage]: ...
     @property
@@ -485,7 +487,7 @@ class Run:
 
     def measured(
         self, name: str, before: int | None, key: str | None = None, pairs: str | None = None
-    ) -> "_Measured":
+    ) -> _Measured:
         """Return a context that records the time and memory of its block."""
         own = {} if pairs is None else {"pairs": pairs}
         return _Measured(self, {"name": name, "before": before, "key": key, **own})

@@ -1,5 +1,7 @@
 """Results shared by all stages of a plan: one clustering and one neighbour graph."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path

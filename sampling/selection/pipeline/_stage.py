@@ -1,5 +1,7 @@
 """A stage of a plan, as data."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

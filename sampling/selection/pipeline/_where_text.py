@@ -1,5 +1,7 @@
 """Conditions as text, such as "quality >= 0.2", for the command line."""
 
+from __future__ import annotations
+
 import csv
 import datetime
 import json
@@ -70,7 +72,13 @@ def _parsed(text: str, table: Table) -> tuple[Any, ...]:
     if not rest:
         raise ValueError(f"{_FORM}, got no value in {text!r}")
     if operator in {"in", "not in"}:
-        return column, operator, [_value(word, kind, column) for word in _words(rest)]
+        words = _words(rest)
+        if len(words) == 1 and words[0] == rest and " " in rest:  # a list without commas?
+            raise ValueError(
+                f"{_FORM}, got {rest!r} after {operator}: separate values by commas, or put "
+                "the one value in quotes"
+            )
+        return column, operator, [_value(word, kind, column) for word in words]
     return column, operator, _value(rest, kind, column)
 
 
@@ -92,7 +100,7 @@ def _split(text: str, names: Sequence[str]) -> tuple[str, str, str]:
     )
 
 
-def _named(found: "re.Match[str]") -> str:
+def _named(found: re.Match[str]) -> str:
     sign = found[1] or " ".join(found[2].split())
     return "==" if sign == "=" else sign
 
@@ -125,7 +133,11 @@ def _value(word: str, kind: Any, column: str) -> Any:  # pyarrow.DataType
             return datetime.time.fromisoformat(word)
     except (ValueError, KeyError):
         what = {"bool": "true or false"}.get(str(kind), f"a value of {kind}")
-        raise ValueError(f"where must compare {column!r} with {what}, got {word!r}") from None
+        several = re.search(r"\s(?:and|or)\s", word, re.IGNORECASE)
+        remedy = ": give each condition by itself; all must hold" if several else ""
+        raise ValueError(
+            f"where must compare {column!r} with {what}, got {word!r}{remedy}"
+        ) from None
     quoted = len(word) > 1 and word[0] == word[-1] and word[0] in "\"'"
     return word[1:-1] if quoted else word
 

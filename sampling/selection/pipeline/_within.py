@@ -1,5 +1,7 @@
 """Selections from the rows that an earlier selection kept; row numbers stay those of the table."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial

@@ -419,8 +419,20 @@ def test_the_end_of_an_epoch_asks_for_set_epoch():
     sampler.set_epoch(0)  # the same epoch is still over
     with pytest.raises(RuntimeError, match=message):
         next(iter(sampler))
+    sampler.record(range(6), np.ones(6, np.float32))
     sampler.set_epoch(1)
     assert len(list(sampler)) == len(sampler)
+
+
+def test_an_epoch_without_losses_warns():
+    sampler = InfoBatchSampler(6, 4)
+    sampler.set_epoch(1)  # nothing was trained
+    list(sampler)
+    with pytest.warns(UserWarning, match=r"no loss was recorded in epoch 1.*call sampler.reduce"):
+        sampler.set_epoch(2)
+    drawn = list(sampler)
+    sampler.record(drawn, np.ones(len(drawn), np.float32))
+    sampler.set_epoch(3)
 
 
 def test_auto_epoch_goes_on():

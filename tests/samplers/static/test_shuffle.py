@@ -150,7 +150,7 @@ def test_progress_and_expected_samples():
     assert sampler.expected_samples(4) == 100
     assert sampler.progress(1, consumed=5, num_epochs=4) == pytest.approx((1 + 0.2) / 4)
     assert sampler.progress(9, num_epochs=4) == 1.0
-    with pytest.raises(ValueError, match="num_epochs must be given: ShuffleSampler has none"):
+    with pytest.raises(ValueError, match="num_epochs must be given, as ShuffleSampler has none"):
         sampler.progress(0)
 
 

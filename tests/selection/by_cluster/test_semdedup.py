@@ -167,8 +167,8 @@ def test_what_is_kept_already_drops_its_copies():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "give budget or threshold, got None and None"),
-        ({"budget": 3, "threshold": 0.5}, "give budget or threshold, got 3 and 0.5"),
+        ({}, "either budget or threshold must be given, got neither"),
+        ({"budget": 3, "threshold": 0.5}, "must be given, got both, 3 and 0.5"),
         ({"threshold": 1.5}, r"threshold must be in \[-1, 1\], got 1.5"),
         ({"threshold": 0.5, "rule": "all"}, "rule must be one of"),
         ({"threshold": 0.5, "keep": "quality"}, "quality must be given for keep='quality'"),

@@ -125,7 +125,7 @@ def test_every_score_in_every_selector():
     for name, entry in methods().items():
         if entry.needs == "texts":
             continue
-        parameters = inspect.signature(entry.function).parameters
+        parameters = inspect.signature(entry.function, eval_str=True).parameters
         takers = [each for each in parameters if Score in get_args(parameters[each].annotation)]
         takers += [each for each in ("perplexities",) if each in parameters]
         for taker in set(takers) & {"scores", "pi", "quality", "perplexities"}:

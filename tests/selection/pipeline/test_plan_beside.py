@@ -111,7 +111,7 @@ def test_columns_beside_a_table_of_parquet(folder):
 
 WRONG = [
     (('"corpus"', '["corpus", "more.parquet"]'), "'id' must be one column, got it in .*a.parquet"),
-    (('"corpus"', '"short.parquet"'), "short.parquet must have 20 rows, got 1"),
+    (('"corpus"', '"short.parquet"'), r"short.parquet must have 20 rows, as .*, got 1: row i"),
     (('"corpus"', '"weight.parquet"'), "columns must not include 'weight' if the selection's"),
     (('"corpus"', '"mixed"'), "'x' must be of one kind in all files, got int64 in .* and string"),
     (('"chosen"', '"chosen"\nbeside = "more.parquet"'), r"\[export\] must hold .*, got 'beside'"),
