@@ -45,7 +45,7 @@ def _shown(value: object) -> str:
 
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
-    """Return `value` as an int in [low, high), and below 2**63: counts are int64."""
+    """Return `value` as an int in [low, high)."""
     if isinstance(value, bool) or "bool" in str(getattr(value, "dtype", "")):
         raise TypeError(f"{name} must be an int, got {_shown(value)}")
     try:
@@ -56,8 +56,6 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
         raise ValueError(f"{name} must be in [{low}, {high}), got {number}")
     if number < low:
         raise ValueError(f"{name} must be >= {low}, got {number}")
-    if high is None and number >= 2**63:
-        raise ValueError(f"{name} must be < 2**63, got {short(number)}")
     return number
 
 
