@@ -4,10 +4,10 @@
 
 Arguments come from the signatures, by name, so that a new selector needs no line here. Methods that
 compare rows with all others run on a fifth of the rows, and one that is expected to take more than
-a minute on a fifth of these, and so on. Seconds are those of the processor, of one thread, and the
-speed of the machine that the registry's estimate multiplies is measured in them too: on a machine
-with other work the clock on the wall says little. With `--only`, the rows of a run replace those of
-the same name in the results. The table in the README is written from all of them.
+ten seconds on a fifth of these, and so on. Seconds are those of the processor, of one thread, and
+the speed of the machine that the registry's estimate multiplies is measured in them too: on a
+machine with other work the clock on the wall says little. With `--only`, the rows of a run
+replace those of the same name in the results. The table in the README is written from all of them.
 """
 
 import argparse
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 RESULTS = HERE / "results" / "every_selector.json"
 BEGIN, END = "<!-- every selector -->", "<!-- end of every selector -->"
 DIMENSIONS, CLASSES = 64, 10
-LONGEST = 60  # seconds that a row may take, by its estimate
+LONGEST = 10  # seconds that a row may take, by its estimate
 MOST = {"dpp": 1000, "herding": 300, "k_center": 1000, "k_dpp": 50}  # picks: each costs O(N)
 WORDS = [f"word{i}" for i in range(200)]
 

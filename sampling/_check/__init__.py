@@ -171,7 +171,10 @@ def mapping(name: str, value: Any) -> Mapping[Any, Any]:  # may not be a mapping
 
 def listed(name: str, values: Any) -> list[Any]:  # any iterable
     """Return the entries of a sequence as a list; a str is not accepted as a sequence."""
-    if isinstance(values, str | bytes | bytearray | Mapping) or not isinstance(values, Iterable):
+    alone = isinstance(values, str | bytes | bytearray | Mapping) or not isinstance(
+        values, Iterable
+    )
+    if alone or getattr(values, "ndim", 1) == 0:  # scalars of numpy and torch seem iterable
         raise TypeError(f"{name} must be a list, got {values!r}")
     return list(values)
 

@@ -142,7 +142,8 @@ def bags(
         Number of rows N, or a sized object, such as the dataset.
     num_bags : int
     draws : int or float, default 1.0
-        Draws in a bag: a count, or a fraction > 0 of the rows. With `groups`, draws of groups.
+        Draws in a bag: a count, or a fraction in (0, 1e6] of the rows. With `groups`, draws of
+        groups.
     replacement : bool, default True
         False draws each row at most once, and `draws` is at most their number.
     weights : array of shape (N,), optional
@@ -234,7 +235,7 @@ def _stratum_of_units(codes: Indices, of_row: Indices | None, groups: ArrayLike 
 def _total(draws: float, num_units: int, replacement: bool) -> int:
     """Return the draws of a bag, at least 1; a fraction is rounded half up."""
     if isinstance(draws, float | np.floating):
-        total = int(_check.number("draws", draws, "(0, inf)") * num_units + 0.5)
+        total = int(_check.number("draws", draws, "(0, 1e6]") * num_units + 0.5)
         total = max(1, total)
     else:
         total = _check.integer("draws", draws, 1)

@@ -100,15 +100,7 @@ def meta_weights(  # noqa: PLR0913  # two sets of samples
     steps = _check.integer("num_steps", num_steps, 1)
     lr = _check.number("lr", lr, "(0, inf)")
     weight_lr = _check.number("weight_lr", weight_lr, "(0, inf)")
-    for name, each in (("inputs", inputs), ("clean_inputs", clean_inputs)):
-        if not isinstance(each, torch.Tensor):
-            raise TypeError(f"{name} must be a tensor, got {type(each).__name__}")
-    _check.same_length("targets", targets, "inputs", len(inputs))
-    _check.same_length("clean_targets", clean_targets, "clean_inputs", len(clean_inputs))
-    if not len(inputs) or not len(clean_inputs):
-        raise ValueError(
-            f"inputs and clean_inputs must not be empty, got {len(inputs)} and {len(clean_inputs)}"
-        )
+    _check_given(model, loss_fn, (inputs, targets), (clean_inputs, clean_targets))
     trained = {name: each.detach() for name, each in model.named_parameters() if each.requires_grad}
     if not trained:
         raise ValueError("model must have a trainable parameter, got none")
@@ -139,6 +131,27 @@ def meta_weights(  # noqa: PLR0913  # two sets of samples
             trained = {name: each.detach() for name, each in after.items()}
     found: Any = raw.detach().double().sigmoid().cpu().numpy()
     return np.asarray(found / found.mean(), np.float64)
+
+
+def _check_given(
+    model: torch.nn.Module, loss_fn: Losses, core: tuple[Any, Any], clean: tuple[Any, Any]
+) -> None:
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    if not callable(loss_fn):
+        raise TypeError(f"loss_fn must be callable, got {type(loss_fn).__name__}")
+    for prefix, both in (("", core), ("clean_", clean)):
+        for name, each in zip(("inputs", "targets"), both, strict=True):
+            if not isinstance(each, torch.Tensor):
+                raise TypeError(f"{prefix}{name} must be a tensor, got {type(each).__name__}")
+            if not each.ndim:
+                raise ValueError(f"{prefix}{name} must have a row for each sample, got a scalar")
+        inputs, targets = both
+        _check.same_length(f"{prefix}targets", targets, f"{prefix}inputs", len(inputs))
+    if not len(core[0]) or not len(clean[0]):
+        raise ValueError(
+            f"inputs and clean_inputs must not be empty, got {len(core[0])} and {len(clean[0])}"
+        )
 
 
 def _stepped(parameters: Tensors, loss: torch.Tensor, lr: float) -> Tensors:

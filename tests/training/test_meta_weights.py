@@ -106,6 +106,18 @@ def test_bad_arguments():
         meta_weights(network(), losses, X[:200], Y[:199], CLEAN_X, CLEAN_Y)
     with pytest.raises(ValueError, match="losses must be finite, .* use a smaller lr than 0.1"):
         meta_weights(network(), lambda o, t: losses(o, t) / 0, X[:20], Y[:20], CLEAN_X, CLEAN_Y)
+    squared = torch.nn.functional.mse_loss
+    rows = torch.ones(4, 2)
+    for arguments, message in (
+        ((None, squared, rows, rows, rows, rows), "model must be a torch.nn.Module, got NoneType"),
+        ((torch.nn.Linear(2, 2), "mse", rows, rows, rows, rows), "loss_fn must be callable, got s"),
+        (
+            (torch.nn.Linear(2, 2), squared, rows, [1], rows, rows),
+            "targets must be a tensor",
+        ),
+    ):
+        with pytest.raises(TypeError, match=message):
+            meta_weights(*arguments)
     with pytest.raises(TypeError, match="inputs must be a tensor, got ndarray"):
         meta_weights(network(), losses, X[:2].numpy(), Y[:2], CLEAN_X, CLEAN_Y)
     with pytest.raises(ValueError, match="must not be empty, got 0 and 60"):

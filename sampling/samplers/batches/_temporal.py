@@ -114,7 +114,7 @@ class EventLayers(BlockSampler):
         sizes = self._groups.sizes
         most = int(sizes.max())
         if max_events is not None:
-            most = _check.integer("max_events", max_events, 1)
+            most = _check.integer("max_events", max_events, 1, _check.MAX_SIZE + 1)
         counts = -(-sizes // most)
         numbers = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         begins = np.repeat(self._groups.starts[:-1], counts)

@@ -66,7 +66,7 @@ def limited_shares(shares: Floats, sizes: NDArray[np.int64], num_samples: int, m
             "num_samples must be at most max_repeats_per_epoch times the samples of classes with "
             f"a share, {room}, got {num_samples}"
         )
-    limits = most * sizes / num_samples
+    limits = float(most) * sizes / num_samples
     free = shares > 0
     while True:  # each round adds the groups that reached their limit at the last scale
         if not free.any():

@@ -145,7 +145,7 @@ class ClassBalancedSampler(ReplaceableSampler["_Source"]):
         self._groups = Groups("labels", labels, unlabeled)
         draws = self._groups.num_labeled
         if num_samples is not None:
-            draws = _check.integer("num_samples", num_samples, 1)
+            draws = _check.integer("num_samples", num_samples, 1, _check.MAX_SIZE + 1)
         shares = class_shares(
             self._groups.names, self._groups.sizes, power=power, beta=beta, target=target
         )

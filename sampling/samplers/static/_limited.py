@@ -22,6 +22,7 @@ from ...kernels import _draw
 from ...types import Floats, Indices, Packed
 from ..core._arrays import Arrays, check_array
 from ..core._permutation import Permutation
+from ..core._quotas import SPAN
 from ..core._repeats import check_run
 from ..core._tables import DrawTable, ListTable
 
@@ -64,7 +65,7 @@ def limit_of(
         name, most = "max_repeats", max_repeats
     if most is None:
         return None if replacement else Limit(1, distinct=True)
-    most = _check.integer(name, most, 1)
+    most = _check.integer(name, most, 1, SPAN)
     if independent:
         raise ValueError(
             f"{name} must not be given with independent=True: the number of independent draws of a "

@@ -77,7 +77,7 @@ def dpp(
         q > 0: higher is better. Equal by default; the first pick is then a random row.
     metric : {"cosine", "euclidean"}, default "cosine"
         Distance of the rows, under cosine that of rows scaled to length 1.
-    bandwidth : float > 0, optional
+    bandwidth : float in (0, 1e100], optional
         h: the similarity is exp(-distance^2 / (2 h^2)). By default half of the root mean squared
         distance of two rows. Less if `info["no_gain"]` is positive.
     **options
@@ -122,7 +122,7 @@ def dpp(
     """
     cosine = is_cosine(metric)
     if bandwidth is not None:
-        bandwidth = _check.number("bandwidth", bandwidth, "(0, inf)")
+        bandwidth = _check.number("bandwidth", bandwidth, "(0, 1e100]")
     rows, bad = embeddings_of("embeddings", embeddings, options, cosine=cosine)
     values: Floats | None = None
     if quality is not None:

@@ -313,7 +313,7 @@ def test_the_limit_of_a_run_identifies_the_sampler(limit, epochs, name):
             "positive weights without replacement, 2, got 3",
         ),
         (lambda: WeightedSampler([1, 1], max_repeats=3), "num_epochs must be given with max_repea"),
-        (lambda: WeightedSampler([1, 1], max_repeats=0, num_epochs=1), "max_repeats must be >= 1"),
+        (lambda: WeightedSampler([1, 1], max_repeats=0, num_epochs=1), "max_repeats must be in"),
         (
             lambda: WeightedSampler([1, 1], max_repeats=3, num_epochs=2, max_repeats_per_epoch=2),
             "only one of max_repeats and max_repeats_per_epoch",
@@ -392,6 +392,8 @@ def test_the_scores_of_sensitivity_are_limited_in_an_epoch():
         ),
         (lambda: ImportanceSampler(4, num_samples=9, max_repeats_per_epoch=2), "4 samples, got 9"),
         (lambda: WeightedSampler([1, 1], max_repeats_per_epoch=0), "max_repeats_per_epoch"),
+        (lambda: ClassBalancedSampler([0, 1], max_repeats_per_epoch=10**30), "must be in"),
+        (lambda: ClassBalancedSampler([0, 1], 10**30), "num_samples must be in"),
     ],
 )  # fmt: skip
 def test_limits_that_cannot_hold_are_refused(make, message):

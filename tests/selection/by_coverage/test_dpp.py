@@ -82,7 +82,7 @@ def test_quality_is_weighed_against_diversity():
         assert sorted(kept.indices.tolist()) == [0, 2]
     scaled = dpp(np.eye(3), 2, quality=[1e-200, 2e-200, 3e-200])
     assert scaled.indices.tolist() == [2, 1]
-    with pytest.raises(ValueError, match=r"bandwidth must be in \(0, inf\), got 0"):
+    with pytest.raises(ValueError, match=r"bandwidth must be in \(0, 1e100\], got 0"):
         dpp(rows, 1, bandwidth=0)
 
 
