@@ -28,7 +28,7 @@ BEGIN, END = "<!-- every selector -->", "<!-- end of every selector -->"
 DIMENSIONS, CLASSES = 64, 10
 LONGEST = 10  # seconds that a row may take, by its estimate
 MOST = {"dpp": 1000, "herding": 300, "k_center": 1000, "k_dpp": 50}  # picks: each costs O(N)
-WORDS = [f"word{i}" for i in range(200)]
+LETTERS = np.array(list("abcdefghijklmnopqrstuvwxyz"))
 
 
 def data(size: int, *, texts: bool = True) -> dict[str, Any]:
@@ -37,6 +37,7 @@ def data(size: int, *, texts: bool = True) -> dict[str, Any]:
     labels = random.integers(0, CLASSES, size)
     rows = random.standard_normal((size, DIMENSIONS), np.float32) + labels[:, None] % 3
     losses = random.gamma(2.0, size=size)
+    picks = random.integers(0, 10_000, (size * texts, 12))
     return {
         "embeddings": rows,
         "rows": rows,
@@ -50,11 +51,16 @@ def data(size: int, *, texts: bool = True) -> dict[str, Any]:
         "chosen": losses,
         "rejected": random.gamma(2.0, size=size),
         "labels": labels,
-        "texts": [" ".join(each) for each in random.choice(WORDS, (size * texts, 12)).tolist()],
+        "texts": [" ".join(each) for each in words(random)[picks].tolist()],
         "p": 3.0,
         "target": random.gamma(3.0, size=1000),
         "holder_constant": 0.2,
     }
+
+
+def words(random: np.random.Generator) -> np.ndarray:
+    """Return 10,000 words of 6 random letters: texts of them share few n-grams."""
+    return np.array(["".join(each) for each in random.choice(LETTERS, (10_000, 6)).tolist()])
 
 
 def compares_pairs(method: "Method") -> bool:
