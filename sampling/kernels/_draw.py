@@ -4,7 +4,8 @@ Callers: samplers/core/_cumulative.py, samplers/core/_tables.py, samplers/static
 kernels/_prune.py, selection/core/_inclusion.py.
 
 Contract, the same for every kernel in this file
-    Checked   Weights are finite, >= 0, with a sum > 0; 0 <= slot < size. A kernel checks nothing.
+    Checked   Weights are finite, >= 0, with a sum of at least 2**-900, since G over it must be
+              finite; 0 <= slot < size. A kernel checks nothing.
     Sizes     N = samples in the dataset, m = draws asked for, G = cells of the guide table.
     Types     Weights float64: a float32 running sum of ones stops growing at 2**24.
     Random    Keys are arguments; a draw's randomness is a hash of (key, slot) or (key, position).

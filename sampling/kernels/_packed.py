@@ -8,7 +8,7 @@ are equal to those of `numpy.cumsum` to the last bit.
 Callers: samplers/core/_cumulative.py.
 
 Contract, the same for every kernel in this file
-    Checked   Weights are finite, >= 0, with a finite sum. A kernel checks nothing.
+    Checked   Weights are finite, >= 0, with a sum in [2**-900, inf). A kernel checks nothing.
     Sizes     N = samples, L = ceil(N / 16) lines, X = lines stored as floats, m = points.
     Types     Sums float64. offsets uint32 (16 L,): sum by sum, the difference of its bits to those
               of the end of the line before; in a line stored as floats WIDE, and then its row in

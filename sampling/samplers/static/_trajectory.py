@@ -325,9 +325,9 @@ def _flags_of(ends: ArrayLike) -> NDArray[np.bool_]:
 def _scaled(scores: Floats, alpha: float) -> Floats:
     """Return exp(g / alpha) up to a factor, with g in [0, 1]; equal scores give ones."""
     low, high = float(scores.min()), float(scores.max())
-    if low == high:
-        return np.ones(scores.size)
     half = 0.5 * high - 0.5 * low  # a span beyond the floats has a finite half
+    if half == 0:  # equal, or so near that nothing lies between
+        return np.ones(scores.size)
     g = (0.5 * scores - 0.5 * low) / half
     weights: Floats = np.exp((g - 1.0) / alpha)
     return weights

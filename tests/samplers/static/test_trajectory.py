@@ -80,6 +80,8 @@ def test_top_draws_the_best_fraction_equally_and_ties_share_the_last_rank():
 def test_equal_returns_are_uniform(given):
     sampler = TrajectorySampler([1, 2, 5], [4.0, 4.0, 4.0], **given)
     np.testing.assert_allclose(sampler.masses, [1 / 8, 2 / 8, 5 / 8])
+    near = TrajectorySampler([1, 2, 5], [0.0, 5e-324, 5e-324])  # half of the span is 0
+    np.testing.assert_allclose(near.masses, [1 / 8, 2 / 8, 5 / 8])
     assert sampler.effective_size == pytest.approx(8)
     assert TrajectorySampler([7], [4.0]).masses.tolist() == [1.0]
 
