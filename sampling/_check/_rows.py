@@ -231,5 +231,5 @@ class Rows:
 
 
 def _stamp(facts: os.stat_result) -> tuple[int, int]:
-    """Return what differs between a file and another one in its place."""
+    """Return what differs between a file and another one of the same name."""
     return facts.st_size, facts.st_mtime_ns

@@ -294,7 +294,7 @@ def characters_of(texts: Any) -> int | None:  # any container
         return None
     if isinstance(texts, np.ndarray) and texts.dtype.kind in "US":
         return max(1, int(texts.dtype.itemsize) // (4 if texts.dtype.kind == "U" else 1))
-    if hasattr(texts, "nbytes") and not hasattr(texts, "dtype"):  # of Arrow
+    if hasattr(texts, "get_total_buffer_size"):  # of Arrow
         views = str(texts.type).endswith("_view")  # of which pyarrow 22 states no other size
         size = texts.get_total_buffer_size() if views else texts.nbytes
         return max(1, int(size) // len(texts))

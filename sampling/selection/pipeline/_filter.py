@@ -163,7 +163,8 @@ def _among(column: Any, values: list[Any]) -> Any:  # pyarrow.Array
 def _among_numbers(column: NDArray[Any], values: list[Any]) -> NDArray[np.bool_]:
     """Return whether each number is one of the values; none is rounded."""
     bounds = [_at_most(column.dtype, each) for each in values]
-    return np.isin(column, np.array([each for each, same in bounds if same], column.dtype))
+    same_type = np.array([each for each, same in bounds if same], column.dtype)
+    return np.isin(column, same_type, kind="sort")  # a table overflows above 2**63 in numpy 2.0
 
 
 def _compared(column: NDArray[Any], operator: str, value: Any) -> NDArray[np.bool_]:
