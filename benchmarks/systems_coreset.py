@@ -459,8 +459,22 @@ not_built("coreset 14l", "GradMatch", "Killamsetty et al., ICML 2021",
           "needs the gradients of all samples in each round")  # fmt: skip
 not_built("coreset 14m", "GLISTER", "Killamsetty et al., AAAI 2021",
           "needs the gradients of all samples in each round")  # fmt: skip
-not_built("coreset 14n", "CAL", "Margatina et al., EMNLP 2021",
-          "a score of neighbours' predictions; not asked for yet")  # fmt: skip
+
+
+@system("coreset 14n", "CAL", "Margatina et al., EMNLP 2021",
+        "scores.contrastive, clustering.neighbours")  # fmt: skip
+def cal() -> None:
+    """The mean of KL(neighbour || own) over 10 neighbours; wrong digits have larger ones."""
+    x, y = digits()
+    graph = clustering.neighbours(x, 10)
+    found = scores.contrastive(probabilities(), graph).values
+    p, others = probabilities()[:50], probabilities()[graph.indices[:50]]
+    expected = (others * np.log(others / p[:, None])).sum(2).mean(1)
+    near(found[:50], expected)
+    wrong = probabilities().argmax(1) != y
+    must(found[wrong].mean() > 1.5 * found[~wrong].mean(), found[wrong].mean())
+
+
 not_built("coreset 14q", "InfoMax", "Tan et al., ICLR 2025", "its update could not be verified")
 not_built("coreset 14r", "BWS", "Choi, Ki, Chung, ICML 2024",
           "`selection.window` is one window; the search for the best is not built")  # fmt: skip

@@ -15,6 +15,7 @@ From logits, probabilities or a model
     entropy                 of the prediction
     confidence              probability of the label
     margin                  between the label and the best other class
+    contrastive             how much the predictions of its neighbours differ from its own
     pvi                     what an input tells about its label, in bits
     grand                   norm of the gradient
     gradient_norm_bound     a bound on it from the logits alone, for `ImportanceSampler`
@@ -45,6 +46,7 @@ from .._late import late
 if TYPE_CHECKING:
     from ._attribution import AttributionScores
     from ._aum import aum_flagged, threshold_samples
+    from ._contrastive import contrastive
     from ._dynamics import TrainingDynamics
     from ._exposure import ExposureCounter
     from ._gradient_norm import gradient_norm_bound
@@ -64,6 +66,7 @@ _FILES = {
     "aum_flagged": "_aum",
     "check_stored": "_logits",
     "confidence": "_logits",
+    "contrastive": "_contrastive",
     "el2n": "_logits",
     "entropy": "_logits",
     "gradient_norm_bound": "_gradient_norm",
@@ -87,6 +90,7 @@ __all__ = [
     "aum_flagged",
     "check_stored",
     "confidence",
+    "contrastive",
     "el2n",
     "entropy",
     "gradient_norm_bound",
