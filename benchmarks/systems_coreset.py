@@ -476,8 +476,26 @@ def cal() -> None:
 
 
 not_built("coreset 14q", "InfoMax", "Tan et al., ICLR 2025", "its update could not be verified")
-not_built("coreset 14r", "BWS", "Choi, Ki, Chung, ICML 2024",
-          "`selection.window` is one window; the search for the best is not built")  # fmt: skip
+
+
+@system("coreset 14r", "BWS", "Choi, Ki, Chung, ICML 2024", "selection.best_window",
+        "kernels other than the linear one")  # fmt: skip
+def bws() -> None:
+    """The window of the highest accuracy on all digits, found again by a dense solve."""
+    x, y = digits()
+    picked = selection.best_window(losses(), M, embeddings=x, labels=y)
+    order = np.argsort(-losses(), kind="stable")
+    wide = np.hstack([x / np.sqrt((x**2).mean()), np.ones((N, 1))])
+    penalty = np.diag([0.01 * M] * 64 + [0.0])
+    accuracies = []
+    for above in picked.info["offsets"]:
+        own = wide[order[above : above + M]]
+        fit = np.linalg.solve(
+            own.T @ own + penalty, own.T @ np.eye(10)[y[order][above : above + M]]
+        )
+        accuracies.append((wide @ fit).argmax(1) == y)
+    near(picked.info["accuracies"], np.mean(accuracies, axis=1), 0.002)
+    must(picked.info["above"] == picked.info["offsets"][int(np.argmax(picked.info["accuracies"]))])
 
 
 @system("coreset 14s", "ELFS, double-end pruning", "Zheng et al., ICLR 2025",

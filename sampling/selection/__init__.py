@@ -10,6 +10,7 @@ are copied to the host once, at the call, without gradients; bfloat16 and float8
 By a score
     top, bottom                 the highest scores, the lowest scores
     window                      the highest, after the very highest are dropped
+    best_window                 the window on which a linear model learns best
     ccs                         evenly over strata, without the hardest
     stratified                  the same number from each stratum
     quota                       the highest of each group, with floors, caps and shares
@@ -116,6 +117,7 @@ from .by_leverage._lewis import lewis
 from .by_leverage._lewis_weights import lewis_weights
 from .by_leverage._root_leverage import root_leverage
 from .by_leverage._sensitivity_lp import sensitivity_lp
+from .by_score._best_window import best_window
 from .by_score._beta import beta
 from .by_score._bottom import bottom
 from .by_score._ccs import ccs
@@ -173,6 +175,7 @@ __all__ = [
     "UniMax",
     "at_threshold",
     "bags",
+    "best_window",
     "beta",
     "bottom",
     "ccs",
