@@ -392,10 +392,15 @@ def semdedup() -> None:
     must((kept[:200] ^ kept[N:]).all() and kept[200:N].all(), kept.sum())
 
 
-not_built(
-    "coreset 14i", "Hierarchical k-means curation", "Vo et al., TMLR 2024",
-    "one level is `selection.cluster_uniform`, which runs below; levels of centers are not built",
-)  # fmt: skip
+@system("coreset 14i", "Hierarchical k-means curation", "Vo et al., TMLR 2024",
+        "selection.cluster_hierarchy", "different resampling at each level")  # fmt: skip
+def cluster_hierarchy() -> None:
+    """Digits of which 0 is 5 times as frequent: counts of the branches are their water level."""
+    x, y = digits()
+    rows = np.vstack([x, *[x[y == 0]] * 4])
+    picked = selection.cluster_hierarchy(rows, 600, num_clusters=[200, 10], resampling_steps=2)
+    zeros = np.concatenate([y == 0, np.ones(4 * (y == 0).sum(), bool)])
+    must(len(picked) == 600 and zeros[picked.indices].mean() < 0.5 * zeros.mean())
 
 
 @system("coreset 14i", "Uniform over clusters", "one level of Vo et al., TMLR 2024",

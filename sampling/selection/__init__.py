@@ -29,6 +29,7 @@ By clusters of embeddings
     prototypes                  least, or most, similar to the center
     moderate                    at medium distance from the center of the class
     cluster_uniform             the same number from each cluster
+    cluster_hierarchy           the same number from each branch of a tree of clusters
     cluster_sensitivity         by a bound on the loss, from one loss for each cluster
     kmq, reweight_clusters      by quality within clusters, whose shares follow their gains
     samplemix                   repeats by quality, and by diversity of the cluster
@@ -96,6 +97,7 @@ from __future__ import annotations
 
 from ..record import at_threshold
 from ._bags import Bag, Bags, bags
+from .by_cluster._cluster_hierarchy import cluster_hierarchy
 from .by_cluster._cluster_sensitivity import cluster_sensitivity
 from .by_cluster._cluster_uniform import cluster_uniform
 from .by_cluster._d4 import d4
@@ -180,6 +182,7 @@ __all__ = [
     "bottom",
     "ccs",
     "check_call",
+    "cluster_hierarchy",
     "cluster_sensitivity",
     "cluster_uniform",
     "count_of",

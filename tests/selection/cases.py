@@ -47,6 +47,9 @@ CALLS = {
     "beta": lambda d, m, **o: METHODS["beta"].function(d.scores, m, confidence=d.confidence, **o),
     "bottom": lambda d, m, **o: METHODS["bottom"].function(d.scores, m, **o),
     "ccs": lambda d, m, **o: METHODS["ccs"].function(d.scores, m, **o),
+    "cluster_hierarchy": lambda d, m, **o: METHODS["cluster_hierarchy"].function(
+        d.embeddings, m, num_clusters=[1], **o
+    ),
     "cluster_sensitivity": lambda d, m, **o: METHODS["cluster_sensitivity"].function(
         d.embeddings,
         m,
