@@ -30,6 +30,7 @@ from sampling.bench import Results, Run, Verdict, read_results, verdicts
 
 FOLDER = HERE / "results" / "training"
 BEGIN, END = "<!-- training -->", "<!-- end of training -->"
+FEW = 2  # fractions, of which one is 1
 CONTROLS = ("full", "full-fewer", "random", "dynamic-random", "rs2")
 COMPARISONS = {
     "text-mlp": "Package descriptions of Debian 12, an MLP on MiniLM embeddings, 58 sections",
@@ -82,19 +83,25 @@ def _tests(runs: Iterable[Run]) -> list[float]:
 
 
 def matrix(results: Results) -> str:
-    """Return methods by keep fraction: the mean, and its difference from full data."""
+    """Return methods by keep fraction: the mean, and its difference from full data.
+
+    With one fraction there is room for the interval of each difference.
+    """
     fractions = sorted({run.keep for run in results.runs}, reverse=True)
     rows = {(each.name, each.keep): each for each in verdicts(results, MARGIN).verdicts}
     heads = ["method", "extra cost", *(f"keep {keep:g}" for keep in fractions)]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for method in methods_of(results):
-        cells = [_cell(method, keep, rows.get((method.name, keep))) for keep in fractions]
+        cells = [
+            _cell(method, keep, rows.get((method.name, keep)), len(fractions) <= FEW)
+            for keep in fractions
+        ]
         extra = f"{method.extra:.2f}" if method.done else ""
         lines.append("| " + " | ".join([f"`{method.name}`", extra, *cells]) + " |")
     return "\n".join(lines)
 
 
-def _cell(method: Method, keep: float, row: Verdict | None) -> str:
+def _cell(method: Method, keep: float, row: Verdict | None, interval: bool) -> str:
     """Return the mean and the difference, in the type of the verdict."""
     if keep not in method.done:
         other = method.others.get(keep)
@@ -105,7 +112,8 @@ def _cell(method: Method, keep: float, row: Verdict | None) -> str:
         return f"{statistics.fmean(tests):.2f}{spread}"
     mark = {"non-inferior": "**", "inferior": ""}.get(row.decision, "*")
     above = "↑" if row.zero_excluded and row.mean > 0 else ""
-    return f"{statistics.fmean(tests):.2f} ({mark}{row.mean:+.2f}{mark}{above})"
+    span = f", {row.low:+.2f} to {row.high:+.2f}" * (interval and not math.isnan(row.low))
+    return f"{statistics.fmean(tests):.2f} ({mark}{row.mean:+.2f}{mark}{above}{span})"
 
 
 def counts(results: Results, reference: str) -> str:

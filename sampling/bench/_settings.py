@@ -287,8 +287,10 @@ def _check_alone(path: Path, name: str, value: Any) -> None:
     try:
         Settings(**{name: value})
     except (ValueError, TypeError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{path}, line {line_of(path, name)}: {error}") from error
+        message = f"{path}, line {line_of(path, name)}: {error}"
+        if isinstance(error, TypeError):
+            raise TypeError(message) from error
+        raise ValueError(message) from error
 
 
 def _count(name: str, value: object) -> int:
