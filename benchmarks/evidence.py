@@ -1,25 +1,40 @@
-"""The line of evidence of each method in the registries, from the runs of `sampling bench`.
+"""What the comparisons say of each method, in a line for the registries of `sampling`.
 
-    python benchmarks/evidence.py       the lines, for the registries of `sampling`
+    python benchmarks/evidence.py       writes `sampling/_evidence.py`, from the runs that are there
 
-A test compares the registries with these lines.
+Points are differences from training on all the data, without a sampler. Only comparisons of which
+all runs are there are used. A test compares the file with the runs.
 """
 
 import math
+import textwrap
+from pathlib import Path
 
 from predictions import MARGIN, by_metric
-from training import FOLDER
+from training import is_whole, read
 
-from sampling.bench import Results, read_results, verdicts
+from sampling.bench import Results, verdicts
 
-PRUNED = {"fashion-plain": "Fashion-MNIST", "text-mlp": "texts"}  # at a half and at a fifth
+PRUNED = {"fashion-plain": "Fashion-MNIST", "text-mlp": "texts"}  # at the fractions below
 TAILS = {"fashion-long-tail": "Fashion-MNIST 1:100", "text-mlp": "texts"}
 NOISE = "fashion-wrong-labels"
-FRACTIONS = (0.5, 0.2)
+FRACTIONS = (0.7, 0.5, 0.2)
+WIDTH = 100  # of a line
 BALANCED = "balanced accuracy"
 
-# Row of the benchmark for each public name.
-ROWS = {
+FILE = Path(__file__).parents[1] / "sampling" / "_evidence.py"
+HEAD = '''"""What the comparisons of the benchmark say of each method: see `sampling._entry`.
+
+Written by `python benchmarks/evidence.py`. Points are differences from training on all the data.
+"""
+
+from __future__ import annotations
+
+COMPARED: dict[str, str] = {
+'''
+
+# Rows of the benchmark for each public name.
+ROWS: dict[str, str | tuple[str, str]] = {
     "SubsetSampler": "random",
     "RepeatedSubsetSampler": "rs2",
     "DynamicRandomSampler": "dynamic-random",
@@ -35,10 +50,10 @@ ROWS = {
     "IESSampler": "ies",
     "SelfPacedSampler": "self-paced",
     "VarianceBudgetSampler": "variance-budget",
-    "ImportanceSampler": "importance",
+    "ImportanceSampler": ("importance", "importance-full"),
     "LateStoppingSampler": "late-stopping",
     "CurriculumSampler": "curriculum",
-    "ClassBalancedSampler": "class-balanced",
+    "ClassBalancedSampler": ("class-balanced", "progressive"),
     "MixtureSampler": "mixture",
     "TopKLoss": "top-k",
     "SelectiveBackprop": "selective-backprop",
@@ -72,6 +87,12 @@ ROWS = {
     "cluster_sensitivity": "cluster_sensitivity",
     "kmq": "kmq:dual",
     "samplemix": "samplemix:dual",
+    "semdedup": "semdedup",
+    "k_center": "k_center",
+    "facility_location": "facility_location",
+    "herding": "herding",
+    "leverage": "leverage",
+    "pivotal": "pivotal:el2n",
     "d2": "d2:el2n",
     "k_dpp": "k_dpp",
     "lewis": "lewis",
@@ -82,25 +103,30 @@ ROWS = {
 
 def evidence() -> dict[str, str]:
     """Return the line of each public name that has runs: points of difference from full data."""
-    names = {*PRUNED, *TAILS, NOISE}
-    found = {name: read_results(FOLDER / name) for name in sorted(names) if _is_whole(name)}
+    read_ = {name: read(name) for name in (*PRUNED, *TAILS, NOISE)}
+    found = {name: each for name, each in read_.items() if each is not None and is_whole(each)}
     lines = {}
-    for public, row in ROWS.items():
+    for public, given in ROWS.items():
+        row, *more = (given,) if isinstance(given, str) else given
         parts = [_pruned(found, row), _full(found, row), _noise(found, row)]
+        parts += [f"`{each}`: {_full(found, each)}" for each in more if _full(found, each)]
         if any(parts):
             lines[public] = "; ".join(filter(None, parts))
     return lines
 
 
-def _is_whole(name: str) -> bool:
-    """Return whether each row of a comparison has all of its seeds."""
-    if not (FOLDER / name / "results.json").exists():
-        return False
-    results = read_results(FOLDER / name)
-    last = results.plan["seeds"] - 1
-    return {run.method for run in results.runs if run.seed == last} == {
-        run.method for run in results.runs if run.method != "dpp"
-    }
+def text() -> str:
+    """Return the file."""
+    parts = []
+    for public, line in evidence().items():
+        whole = f'    "{public}": "{line}",\n'
+        if len(whole) > WIDTH + 1:
+            pieces = [each + " " for each in textwrap.wrap(line, WIDTH - 12)]
+            pieces[-1] = pieces[-1].rstrip()
+            whole = "".join(f'        "{each}"\n' for each in pieces)
+            whole = f'    "{public}": (\n{whole}    ),\n'
+        parts.append(whole)
+    return HEAD + "".join(parts) + "}\n"
 
 
 def _differences(results: Results) -> dict[tuple[str, float], float]:
@@ -114,9 +140,9 @@ def _pruned(found: dict[str, Results], row: str) -> str:
         differences = _differences(found[name]) if name in found else {}
         values = [differences.get((row, keep)) for keep in FRACTIONS]
         if any(value is not None for value in values):
-            shown = " and ".join("–" if value is None else f"{value:+.2f}" for value in values)
-            parts.append(f"{shown} of {data}")
-    return "points at a half and a fifth: " + ", ".join(parts) if parts else ""
+            shown = ", ".join("–" if value is None else f"{value:+.2f}" for value in values)
+            parts.append(f"{shown} on {data}")
+    return "points at keep 0.7, 0.5, 0.2: " + "; ".join(parts) if parts else ""
 
 
 def _full(found: dict[str, Results], row: str) -> str:
@@ -133,10 +159,9 @@ def _noise(found: dict[str, Results], row: str) -> str:
     value = differences.get((row, 1.0), differences.get((row, 0.5)))
     if value is None or row in {"random", "rs2", "dynamic-random", "self-paced"}:
         return ""
-    half = "" if (row, 1.0) in differences else ", a half of the samples"
-    return f"{value:+.2f} points with 20 % of the labels wrong{half}"
+    half = "" if (row, 1.0) in differences else ", keep 0.5"
+    return f"{value:+.2f} points with 20 % wrong labels{half}"
 
 
 if __name__ == "__main__":
-    for public, line in evidence().items():
-        print(f"{public}: {line}")
+    FILE.write_text(text())

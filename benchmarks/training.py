@@ -12,7 +12,7 @@ are `training/*.toml`, the results of NAME are in `results/training/NAME`, and t
 import math
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness import HERE, put
 from predictions import (
@@ -55,6 +55,21 @@ class Method:
         """Total cost minus cost at the lowest fraction: what is paid in addition to training."""
         runs = self.done[min(self.done)]
         return statistics.fmean(run.total_cost - run.cost for run in runs)
+
+
+def read(name: str) -> Results | None:
+    """Return the runs of a comparison, of the methods in its plan; None if there are none."""
+    if not (FOLDER / name / "results.json").exists():
+        return None
+    results = read_results(FOLDER / name)
+    runs = [run for run in results.runs if run.method in {*results.plan["methods"], *CONTROLS}]
+    return replace(results, runs=runs)
+
+
+def is_whole(results: Results) -> bool:
+    """Return whether all methods of the plan have the last seed."""
+    last = {run.method for run in results.runs if run.seed == results.plan["seeds"] - 1}
+    return last >= {*results.plan["methods"]}
 
 
 def methods_of(results: Results) -> list[Method]:
@@ -177,11 +192,8 @@ def predicted(found: dict[str, Results]) -> str:
 
 def tables() -> str:
     """Return the tables of all comparisons that have runs."""
-    found = {
-        name: read_results(FOLDER / name)
-        for name in COMPARISONS
-        if (FOLDER / name / "results.json").exists()
-    }
+    read_ = {name: read(name) for name in COMPARISONS}
+    found = {name: results for name, results in read_.items() if results is not None}
     parts = ["### What the papers say, and what came out", predicted(found)]
     for name, title in COMPARISONS.items():
         if name not in found:
@@ -191,7 +203,7 @@ def tables() -> str:
             ]
             continue
         results = found[name]
-        if len({run.seed for run in results.runs}) < results.plan["seeds"]:
+        if not is_whole(results):
             parts += [f"### {title}", f"{len(results.runs)} runs so far."]
             continue
         parts += [
