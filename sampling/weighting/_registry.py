@@ -35,6 +35,15 @@ _STATED: dict[str, Entry] = {
     "density_ratio_weights": Entry(
         "a shift: source samples that look like a target set, by a cross-fitted classifier", ""
     ),
+    "ulsif_weights": Entry(
+        "a shift: the same by least squares with Gaussians", "Kanamori 2009", "replication"
+    ),
+    "kmm_weights": Entry("a shift: the same by matched kernel means", "Huang 2006", "replication"),
+    "double_weights": Entry(
+        "a shift to a target that the source does not cover, with weights of both",
+        "Segovia-Martin 2023",
+        "replication",
+    ),
     "clipped_inverse": Entry(
         "samples observed with known probabilities: 1 / p, with a limit", "Vanderschueren 2023"
     ),
