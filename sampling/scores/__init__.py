@@ -16,6 +16,7 @@ From logits, probabilities or a model
     confidence              probability of the label
     margin                  between the label and the best other class
     contrastive             how much the predictions of its neighbours differ from its own
+    memorization            how much more often models trained on it are right, from many models
     pvi                     what an input tells about its label, in bits
     grand                   norm of the gradient
     gradient_norm_bound     a bound on it from the logits alone, for `ImportanceSampler`
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from ._label_errors import label_issues, label_quality
     from ._logits import check_stored, confidence, el2n, entropy, margin, pvi, score_stored
     from ._mean import mean_scores, rank_average
+    from ._memorization import memorization
     from ._sequences import sequence_log_probs
     from ._table import ScoreTable
     from ._trak import trak
@@ -75,6 +77,7 @@ _FILES = {
     "label_quality": "_label_errors",
     "margin": "_logits",
     "mean_scores": "_mean",
+    "memorization": "_memorization",
     "pvi": "_logits",
     "rank_average": "_mean",
     "score_stored": "_logits",
@@ -99,6 +102,7 @@ __all__ = [
     "label_quality",
     "margin",
     "mean_scores",
+    "memorization",
     "pvi",
     "rank_average",
     "score_stored",

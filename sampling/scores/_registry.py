@@ -57,6 +57,10 @@ SCORES: dict[str, Entry] = {
     "contrastive": Entry(
         "labels to buy: neighbours with other predictions (CAL)", "Margatina 2021", "replication"
     ),
+    "memorization": Entry(
+        "rare samples and wrong labels, learned by heart: from many models on bags of the data",
+        "Feldman 2020",
+    ),
     "pvi": Entry("what an input tells about its label, in bits", "Ethayarajh 2022"),
     "label_issues": Entry("wrong labels, found", "Northcutt 2021", "recommended"),
     "label_quality": Entry("wrong labels, ranked", "Northcutt 2021", "recommended"),
