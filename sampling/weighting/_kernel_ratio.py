@@ -203,9 +203,10 @@ def kmm_weights(  # noqa: PLR0913  # a kernel, its limits, the limits of the wei
     >>> bool(weighting.values[-1] > 8 * weighting.values[0])
     True
     """
-    weights, _ = _matched(source, target, bandwidth, max_weight, 1.0, num_features, max_iter, seed)
     limit = _check.number("clip_quantile", clip_quantile, "(0, 1]")
-    return weighting_of(weights, limit, _check.number("power", power, "(0, 1]"))
+    power = _check.number("power", power, "(0, 1]")
+    weights, _ = _matched(source, target, bandwidth, max_weight, 1.0, num_features, max_iter, seed)
+    return weighting_of(weights, limit, power)
 
 
 @told
