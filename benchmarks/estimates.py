@@ -44,7 +44,8 @@ def sizes_of(name: str) -> list[tuple[int, int]]:
     small, large = (method.cost(Sizes(N=n, D=8, M=n / 10, K=9, k=5)) for n in (10**5, 2 * 10**5))
     if large.products + large.steps > 2.5 * (small.products + small.steps):
         return PAIRS
-    return WIDE if "embeddings" in method.parameters and name != "pivotal" else SCORES
+    wide = method.wide or "embeddings" in method.parameters
+    return WIDE if wide and name != "pivotal" else SCORES
 
 
 def child(name: str, clock: str) -> list[dict[str, float]]:

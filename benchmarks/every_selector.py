@@ -27,7 +27,8 @@ RESULTS = HERE / "results" / "every_selector.json"
 BEGIN, END = "<!-- every selector -->", "<!-- end of every selector -->"
 DIMENSIONS, CLASSES = 64, 10
 LONGEST = 10  # seconds that a row may take, by its estimate
-MOST = {"dpp": 1000, "herding": 300, "k_center": 1000, "k_dpp": 50}  # picks: each costs O(N)
+MOST = {"dpp": 1000, "glister": 300, "grad_match": 300, "graph_cut": 300, "herding": 300,
+        "k_center": 1000, "k_dpp": 50}  # picks: each costs O(N)  # fmt: skip
 LETTERS = np.array(list("abcdefghijklmnopqrstuvwxyz"))
 
 
@@ -40,6 +41,7 @@ def data(size: int, *, texts: bool = True) -> dict[str, Any]:
     picks = random.integers(0, 10_000, (size * texts, 12))
     return {
         "embeddings": rows,
+        "gradients": rows,
         "rows": rows,
         "scores": losses,
         "quality": losses,
@@ -55,6 +57,7 @@ def data(size: int, *, texts: bool = True) -> dict[str, Any]:
         "p": 3.0,
         "target": random.gamma(3.0, size=1000),
         "holder_constant": 0.2,
+        "validation": lambda change: change - 1.0,
     }
 
 
@@ -96,7 +99,8 @@ def expected(name: str, count: int, budget: int) -> float:
     """Return the seconds that a selector is expected to take."""
     from sampling.selection import METHODS, estimate
 
-    wide = DIMENSIONS if "embeddings" in METHODS[name].parameters else None
+    method = METHODS[name]
+    wide = DIMENSIONS if method.wide or "embeddings" in method.parameters else None
     return estimate(name, count, wide, budget=budget, classes=CLASSES).seconds
 
 

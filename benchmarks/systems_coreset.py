@@ -443,24 +443,79 @@ def dpp() -> None:
     must(volume(selection.dpp(x, 40).indices) > volume(np.arange(40)) + 5)
 
 
-not_built("coreset 14j", "Graph cut", "", "facility location and DPP serve its purpose")
+@system("coreset 14j", "Graph cut", "Lin, Bilmes, NAACL 2010", "selection.graph_cut")
+def graph_cut() -> None:
+    """The picks of the objective over all pairs; lambda multiplies the redundancy."""
+    x, _ = digits()
+    rows = clean(x.astype(np.float64))
+    similar = (1 + rows @ rows.T) / 2
+    for redundancy in (0.5, 20.0):
+        picks: list[int] = []
+        for _ in range(20):
+            gains = similar.sum(0) - redundancy * (2 * similar[picks].sum(0) + similar.diagonal())
+            gains[picks] = -np.inf
+            picks.append(int(gains.argmax()))
+        must(selection.graph_cut(x, 20, redundancy=redundancy).indices.tolist() == picks, picks)
 
 
-@system("coreset 14k", "CRAIG, its selection", "Mirzasoleiman, Bilmes, Leskovec, ICML 2020",
-        "selection.facility_location", "the loop that selects again in each epoch")  # fmt: skip
+def last_layer(rows: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return gradients of the cross-entropy of some digits by a (10, 64) weight: (n, 640)."""
+    x, y = digits()
+    chances = torch.softmax(tensor(x[rows] @ weight.T), 1).numpy()
+    errors = chances - np.eye(10)[y[rows]]
+    return (errors[:, :, None] * x[rows][:, None, :]).reshape(len(rows), -1)
+
+
+@system("coreset 14k", "CRAIG", "Mirzasoleiman, Bilmes, Leskovec, ICML 2020",
+        "selection.facility_location, samplers.SubsetSampler")  # fmt: skip
 def craig() -> None:
-    """On last-layer gradients, weights count the rows nearest to each pick and sum to N."""
-    gradients = probabilities() - np.eye(10)[digits()[1]]
-    found = selection.facility_location(gradients, M, metric="euclidean")
-    must(found.weights.sum() == N and found.weights.min() >= 1, found.weights.sum())
-    exact, estimate = gradients.mean(0), found.weights @ gradients[found.indices] / N
-    must(np.linalg.norm(estimate - exact) < 0.05, np.linalg.norm(estimate - exact))
+    """Weights of picks by last-layer gradients sum to N; selected again, the subset changes."""
+    rows, weight, kept = np.arange(N), np.zeros((10, 64)), []
+    for _ in range(2):
+        gradients = last_layer(rows, weight)
+        found = selection.facility_location(gradients, M, metric="euclidean")
+        must(found.weights.sum() == N and found.weights.min() >= 1, found.weights.sum())
+        exact, estimate = gradients.mean(0), found.weights @ gradients[found.indices] / N
+        must(np.linalg.norm(estimate - exact) < 0.5 * np.linalg.norm(exact))
+        sampler = samplers.SubsetSampler(found)
+        drawn = sampler.indices(0)
+        step = (sampler.weights_for(drawn)[:, None] * gradients[drawn]).mean(0)
+        weight = weight - 0.5 * step.reshape(10, 64)
+        kept.append(set(drawn.tolist()))
+    must(kept[0] != kept[1])
 
 
-not_built("coreset 14l", "GradMatch", "Killamsetty et al., ICML 2021",
-          "needs the gradients of all samples in each round")  # fmt: skip
-not_built("coreset 14m", "GLISTER", "Killamsetty et al., AAAI 2021",
-          "needs the gradients of all samples in each round")  # fmt: skip
+@system("coreset 14l", "GradMatch", "Killamsetty et al., ICML 2021",
+        "selection.grad_match, samplers.SubsetSampler")  # fmt: skip
+def grad_match() -> None:
+    """The weighted sum of 180 gradients is that of all within 5 %, by positive weights."""
+    gradients = last_layer(np.arange(N), np.zeros((10, 64)))
+    found = selection.grad_match(gradients, M, regularization=0.01)
+    exact = gradients.sum(0)
+    error = np.linalg.norm(found.weights @ gradients[found.indices] - exact)
+    must(error < 0.05 * np.linalg.norm(exact), error / np.linalg.norm(exact))
+    must((found.weights > 0).all() and found.info["m_eff"] == len(found) <= M)
+    by_class = selection.grad_match(gradients, M, groups=digits()[1])
+    must(set(digits()[1][by_class.indices]) == set(range(10)))
+    must(len(selection.grad_match(gradients[:, :5], M, regularization=0.0)) <= 5)
+
+
+@system("coreset 14m", "GLISTER", "Killamsetty et al., AAAI 2021", "selection.glister")
+def glister() -> None:
+    """A step on the picks reduces the loss of 500 digits more than without refreshed gradients."""
+    x, y = digits()
+    held, rows = np.arange(500), np.arange(500, N)
+
+    def validation(change: np.ndarray) -> np.ndarray:
+        return last_layer(held, change.reshape(10, 64)).mean(0)
+
+    def after(rate: float) -> float:
+        gradients = last_layer(rows, np.zeros((10, 64)))
+        picks = selection.glister(gradients, 60, validation=validation, learning_rate=rate).indices
+        weight = -0.05 * gradients[picks].sum(0).reshape(10, 64)
+        return float(F.cross_entropy(tensor(x[held] @ weight.T), torch.tensor(y[held])))
+
+    must(after(0.05) < after(0.0), (after(0.05), after(0.0)))
 
 
 @system("coreset 14n", "CAL", "Margatina et al., EMNLP 2021",

@@ -207,6 +207,7 @@ def _data(kind: type[np.floating[Any]], writable: bool) -> dict[str, Any]:
     }
     arrays["texts"] = np.array([f"a text of number {i % 40}" for i in range(_ROWS)])
     arrays["chosen"] = arrays["scores"]
+    arrays["gradients"] = arrays["embeddings"]
     arrays["pi"] = inclusion_probabilities(arrays["scores"], _BUDGET)
     if not writable:
         for each in arrays.values():
@@ -218,6 +219,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {  # arguments that `_data` does not prov
     "cluster_sensitivity": {"clusters": 1, "center_losses": [1.0], "holder_constant": 0.2},
     "d4": {"clusters": 2, "dedup_clusters": 2},
     "dedup_text": {"exact": find_spec("rensa") is None},  # of an extra
+    "glister": {"validation": np.negative},
     "kmq": {"clusters": 2},
     "match_histogram": {"target": [1.0, 1.5, 2.0]},
     "prototypes": {"clusters": 2},

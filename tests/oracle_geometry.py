@@ -147,6 +147,22 @@ def similarity(rows, metric):
     return 2 * np.linalg.norm(rows - rows.mean(axis=0), axis=1).max() + minus_distances(rows, rows)
 
 
+def graph_cut(rows, count, redundancy, *, already=(), coverage=1.0):
+    """Picks by the objective itself, of all pairs; `coverage` is what a copy multiplies instead."""
+    similar, picks = similarity(rows, "cosine"), []
+
+    def objective(kept):
+        return coverage * similar[:, kept].sum() - redundancy * similar[np.ix_(kept, kept)].sum()
+
+    for _ in range(count):
+        kept = [*already, *picks]
+        values = np.array([
+            -np.inf if j in kept else objective([*kept, j]) for j in range(len(similar))
+        ])  # fmt: skip
+        picks.append(int(np.flatnonzero(values >= values.max() - 1e-9)[0]))
+    return picks, objective([*already, *picks])
+
+
 def d2(scores, rows, count, k, gamma):
     """The card's own version, on a matrix of who is joined with whom."""
     values = (scores - scores.min()) / (scores.max() - scores.min())

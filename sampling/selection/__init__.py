@@ -37,9 +37,14 @@ By clusters of embeddings
 By coverage of embeddings
     k_center                    the smallest distance of any row to a kept one
     facility_location           the kept rows represent all rows
+    graph_cut                   similar to all rows, and not to one another
     herding                     the mean of the kept rows is that of all
     d2                          hard rows that are not redundant, by a neighbour graph
     dpp, k_dpp                  diverse rows: greedily, or at random
+
+By gradients of the losses
+    grad_match                  a weighted sum of few is the sum of all
+    glister                     a step on them reduces the loss of validation data
 
 By leverage, for linear models
     leverage, leverage_scores   in proportion to the leverage
@@ -110,9 +115,12 @@ from .by_cluster._twins import Twin, nearest_kept, twins_of
 from .by_coverage._d2 import d2
 from .by_coverage._dpp import dpp
 from .by_coverage._facility_location import facility_location
+from .by_coverage._graph_cut import graph_cut
 from .by_coverage._herding import herding
 from .by_coverage._k_center import k_center
 from .by_coverage._k_dpp import k_dpp
+from .by_gradient._glister import glister
+from .by_gradient._grad_match import grad_match
 from .by_leverage._leverage import leverage
 from .by_leverage._leverage_scores import leverage_scores
 from .by_leverage._lewis import lewis
@@ -196,6 +204,9 @@ __all__ = [
     "estimate_from",
     "facility_location",
     "filter_from",
+    "glister",
+    "grad_match",
+    "graph_cut",
     "gumbel",
     "herding",
     "inclusion_probabilities",

@@ -40,6 +40,12 @@ DATA = Data(
     ids=1000 + _RANDOM.permutation(N),
 )
 
+
+def to_the_middle(change):
+    """Return the gradient of |change - 1|^2 / 2."""
+    return change - 1.0
+
+
 CALLS = {
     "best_window": lambda d, m, **o: METHODS["best_window"].function(
         d.scores, m, embeddings=d.embeddings, labels=d.ids % 2, **o
@@ -72,6 +78,11 @@ CALLS = {
     "facility_location": lambda d, m, **o: METHODS["facility_location"].function(
         d.embeddings, m, **o
     ),
+    "glister": lambda d, m, **o: METHODS["glister"].function(
+        d.embeddings, m, validation=to_the_middle, **o
+    ),
+    "grad_match": lambda d, m, **o: METHODS["grad_match"].function(d.embeddings, m, **o),
+    "graph_cut": lambda d, m, **o: METHODS["graph_cut"].function(d.embeddings, m, **o),
     "gumbel": lambda d, m, **o: METHODS["gumbel"].function(d.scores, m, **o),
     "herding": lambda d, m, **o: METHODS["herding"].function(d.embeddings, m, **o),
     "k_center": lambda d, m, **o: METHODS["k_center"].function(d.embeddings, m, **o),
@@ -114,13 +125,17 @@ CALLS = {
     "window": lambda d, m, **o: METHODS["window"].function(d.scores, m, **o),
 }
 
-VARIES = {"poisson": "the number of rows is random by design"}
+VARIES = {
+    "grad_match": "rows that do not reduce the residual are not kept",
+    "poisson": "the number of rows is random by design",
+}
 SEEDLESS = {
     "best_window": "decided by scores and a regression", "ccs": "only its strata are random",
     "window": "decided by scores alone",
     "top": "decided by scores alone", "bottom": "decided by scores alone",
     "d2": "only ties are random", "facility_location": "only ties are random",
-    "dpp": "only ties are random",
+    "dpp": "only ties are random", "glister": "only ties are random",
+    "grad_match": "only ties are random", "graph_cut": "only ties are random",
     "herding": "only ties are random", "k_center": "only ties are random",
     "moderate": "decided by distances alone", "preference_gap": "decided by scores alone",
 }  # fmt: skip

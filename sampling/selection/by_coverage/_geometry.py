@@ -33,6 +33,7 @@ __all__ = [
     "power",
     "put",
     "rounding",
+    "scaled_rows",
     "tiles",
     "width_of",
     "work_rows",
@@ -149,6 +150,25 @@ def work_rows(
         with ordered(array, rows, getattr(array, "scratch", None)) as file:
             yield file, _centered(file, cosine)
         return
+    out = _copied(array, rows)
+    yield out, _centered(out, cosine)
+
+
+def scaled_rows(array: Any, rows: Indices) -> tuple[Scores, float]:
+    """Return rows as float32 (n, D) times a power of two, such that the largest number is about 1.
+
+    array : (N, D), or Rows
+    """
+    out = _copied(array, rows)
+    parts = list(tiles(rows.size, array.shape[1]))
+    scale = power(max((float(np.abs(out[part]).max()) for part in parts), default=0.0))
+    for part in parts:
+        out[part] = out[part].astype(np.float64) * scale
+    return out, scale
+
+
+def _copied(array: Any, rows: Indices) -> Scores:  # array (N, D), or Rows
+    """Return rows as float32 (n, D)."""
     out = np.empty((rows.size, array.shape[1]), np.float32)
     if isinstance(array, Rows):  # in the order of the file, of which blocks are read at once
         places = np.argsort(rows, kind="stable")
@@ -157,7 +177,7 @@ def work_rows(
     else:
         for part in tiles(rows.size, array.shape[1]):
             out[part] = array[rows[part]]
-    yield out, _centered(out, cosine)
+    return out
 
 
 def _centered(work: Work, cosine: bool) -> float:

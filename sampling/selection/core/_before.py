@@ -174,6 +174,11 @@ def check_needs(method: str, given: set[str], table: Table) -> None:
             continue
         if name == "embeddings":
             table.refuse_no_embeddings(method)
+        if METHODS[method].needs == "gradients":
+            raise ValueError(
+                f"{method} needs {name} of the current model, which no table holds: call it in "
+                "Python, between epochs"
+            )
         if not _is_array(parameter) or name == "center_losses":  # one number for each cluster
             raise ValueError(f"{method} needs {name}: give it as a setting")
         raise ValueError(

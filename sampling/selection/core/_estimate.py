@@ -90,7 +90,7 @@ def estimate(
     size : int
         N.
     dimensions : int, optional
-        D, required if the method reads embeddings.
+        D, required if the method reads embeddings, or gradients.
     budget : int or float, optional
         M as a count, or as a fraction of N; all rows by default.
     classes : int, default 1
@@ -107,7 +107,8 @@ def estimate(
     Raises
     ------
     ValueError
-        If there is no such method; if it reads embeddings and `dimensions` is not given.
+        If there is no such method; if it reads embeddings or gradients, and `dimensions` is not
+        given.
     TypeError
         If it has no such argument.
 
@@ -155,8 +156,9 @@ def estimate_of(  # noqa: PLR0913  # those of `estimate`
         wrong = sorted(unknown)[0]
         near = _check.closest(wrong, [*entry.parameters, *Options.__annotations__])
         raise TypeError(f"{method} has no argument {wrong!r}{near}")
-    if "embeddings" in entry.needs and dimensions is None:
-        raise ValueError(f"dimensions must be given for {method}, which reads embeddings, got None")
+    if entry.wide and dimensions is None:
+        what = "gradients" if entry.needs == "gradients" else "embeddings"
+        raise ValueError(f"dimensions must be given for {method}, which reads {what}, got None")
     if dimensions is not None:
         dimensions = _check.integer("dimensions", dimensions, 1)
     classes = _check.integer("classes", classes, 1)
@@ -279,7 +281,7 @@ def of_call(
         return None
     rows = arguments.get("embeddings")
     wide = shape if rows is None or rows is inspect.Parameter.empty else _shape(rows)
-    reads = "embeddings" in entry.needs or wide is not shape
+    reads = entry.wide or wide is not shape
     dimensions = wide[1] if reads and len(wide) == 2 else 1
     classes = shape[1] if not reads and len(shape) == 2 else 1
     labels = arguments.get("labels")

@@ -64,7 +64,8 @@ def method(  # noqa: PLR0913  # the columns of the registry
     Parameters
     ----------
     needs : str
-        Its main input: "scores", "embeddings", "clusters", "probabilities" or "texts".
+        Its main input: "scores", "embeddings", "gradients", "clusters", "probabilities" or
+        "texts".
     label : {"recommended", "baseline", "for replication"}
     ranked : bool
         Whether the selection is ranked: the picks for a smaller budget are the first ones.

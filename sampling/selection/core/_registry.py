@@ -43,7 +43,8 @@ class Method:
     name : str
     function : callable
     needs : str
-        Its main input: "scores", "embeddings", "clusters", "probabilities" or "texts".
+        Its main input: "scores", "embeddings", "gradients", "clusters", "probabilities" or
+        "texts".
     label : {"recommended", "baseline", "for replication"}
     ranked : bool
         Whether the selection is ranked: one run then serves every smaller budget.
@@ -75,6 +76,8 @@ class Method:
         What was measured in addition to the comparisons of the benchmark, or "not measured".
     entry : Entry
         What it is for, its paper, our verdict and the evidence, as of the other registries.
+    wide : bool
+        Whether it reads an array of shape (N, D), of embeddings or gradients.
     parameters : mapping of str to inspect.Parameter
     summary : str
         What it does: the first sentence of its docstring.
@@ -106,6 +109,11 @@ class Method:
         """What it is for, its paper, our verdict and the evidence, as of the other registries."""
         use = self.summary[0].lower() + self.summary[1:].removesuffix(".")
         return Entry(use, self.source, _VERDICTS[self.label], evidence_of(self.name, self.evidence))
+
+    @property
+    def wide(self) -> bool:
+        """Whether it reads an array of shape (N, D), of embeddings or gradients."""
+        return "embeddings" in self.needs or self.needs == "gradients"
 
     @property
     def parameters(self) -> Mapping[str, inspect.Parameter]:

@@ -27,8 +27,9 @@ def test_every_selector_runs_at_the_budget_or_says_why_not(runs_of):
     assert {name.partition(":")[0] for name in NAMES} == set(selection.methods())
     assert set(runs) == set(NAMES)
     refused = {name for name, run in runs.items() if run.state != DONE}
-    # need pairs, texts, a target
-    assert refused == {"preference_gap", "dedup_text", "match_histogram:el2n"}
+    # need pairs, texts, a target, gradients
+    lacking = {"preference_gap", "dedup_text", "match_histogram:el2n", "grad_match", "glister"}
+    assert refused == lacking
     assert runs["preference_gap"].state == NOT_RUN
     assert "needs `chosen` and `rejected`" in runs["preference_gap"].reason
     for name, run in runs.items():
