@@ -280,7 +280,7 @@ def as_numbers(name: str, array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind in "fiub":
         return array
     found = f"{name} must hold numbers, got dtype {array.dtype}"
-    flat = array.reshape(len(array), -1).tolist()
+    flat = np.asarray(array).reshape(len(array), -1).tolist()  # it may be on disk
     if array.dtype.kind in "US":  # one string in a list makes numpy convert its numbers too
         wrong = _first_where(lambda each: not _reads_as_number(each), flat)
         if wrong is None:

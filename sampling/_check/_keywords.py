@@ -159,6 +159,7 @@ def told(thing: T) -> T:
                     owner = owner if inspect.isclass(owner) else type(owner)
                     name, known = f"{owner.__name__}.{name}", dict.fromkeys([*known][1:])
                 refuse(name, kwargs, known, thing.__module__)
+        _refuse_places(thing, thing.__name__, args, kwargs, first=method)
         return thing(*args, **kwargs)
 
     if not method:
@@ -183,6 +184,40 @@ def refuse(name: str, given: Iterable[str], known: Iterable[str], module: str = 
     found = "; ".join(each for each in (*remedies, f"its keywords are {', '.join(known)}") if each)
     plural = "s" if len(wrong) > 1 else ""
     raise TypeError(f"{name} takes no keyword{plural} {', '.join(map(repr, wrong))}: {found}")
+
+
+def _refuse_places(
+    function: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], first: bool = False
+) -> None:
+    """Refuse too many arguments by position, and one by position and by keyword.
+
+    first : whether the first argument is the object itself
+    """
+    if len(args) < 2 and not kwargs:  # noqa: PLR2004  # the most frequent call
+        return
+    places = _places(function)
+    if places is None:
+        return
+    twice = [each for each in places[: len(args)] if each in kwargs]
+    if not twice and len(args) <= len(places):
+        return
+    rest = [each for each in _accepted(function) or () if each not in places]
+    order = ", ".join(places[first:]) or "none"
+    found = (
+        f"{twice[0]!r} by position and by keyword" if twice else f"{len(args) - first} arguments"
+    )
+    keywords = f"; by keyword: {', '.join(rest)}" if rest else ""
+    raise TypeError(f"{name} takes by position, in this order: {order}{keywords}; got {found}")
+
+
+@functools.lru_cache(maxsize=1024)
+def _places(function: Any) -> tuple[str, ...] | None:
+    """Return the names of arguments that may be given by position; None if any number may."""
+    parameters = _signature(function).parameters.values()
+    if any(each.kind is each.VAR_POSITIONAL for each in parameters):
+        return None
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return tuple(each.name for each in parameters if each.kind in by_place)
 
 
 def refuse_rest(made: type, given: Mapping[str, Any], keywords: Any) -> None:
@@ -329,6 +364,7 @@ def _tell_class(owner: Any) -> None:  # a class, whose attributes are set
         known = _accepted(cls)
         if known is not None and not kwargs.keys() <= known.keys():
             refuse(cls.__name__, kwargs, known, cls.__module__)
+        _refuse_places(cls, cls.__name__, args, kwargs)
         made = super(owner, cls).__new__(cls)
         if described:
             object.__setattr__(made, "_given", _described(cls, args, kwargs))

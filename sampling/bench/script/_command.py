@@ -352,12 +352,8 @@ class CommandWorker:
         facts = self._known()
         unit = facts.size * job.full_epochs
         cost = answer.draws / unit
-        if method_named(job.method).scores:  # forward passes, which only the clock has seen
-            spent = answer.seconds["selecting"] + answer.seconds["training"]
-            total = spent / facts.seconds
-        else:
-            per_sample = facts.calibration["sample_seconds"]
-            total = cost + answer.seconds["selecting"] / per_sample / unit
+        per_sample = facts.calibration["sample_seconds"]  # a script makes no passes but its own
+        total = cost + answer.seconds["selecting"] / per_sample / unit
         curve = answer.val_curve
         run = Run(
             job.method,
