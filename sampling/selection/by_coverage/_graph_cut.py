@@ -88,8 +88,8 @@ def graph_cut(
         float32 are compared in float64.
     Cost
         O(N M D) time; 4 N D + 80 N bytes. One pass over a float32 copy for each pick: the gain of a
-        row is its product with one vector, half the sum of all rows minus `redundancy` times that of
-        the kept ones. 1,000 of 10^5 rows of 64 dimensions took 1.5 s of one core.
+        row is its product with one vector, half the sum of all rows minus `redundancy` times that
+        of the kept ones. 1,000 of 10^5 rows of 64 dimensions took 1.5 s of one core.
     Gradients
         No weights; the loss over the kept rows is unweighted.
     Source

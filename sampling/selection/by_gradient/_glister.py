@@ -104,7 +104,7 @@ def glister(
     Cost
         O(N M D) time; 4 N D + 80 N bytes. One pass over a float32 copy for each pick, in addition
         to the M / `picks_per_refresh` calls of `validation`: 1,000 of 10^5 rows of 64 dimensions
-        took 2.2 s of one core.
+        took 2 s of one core.
     Gradients
         No weights; the loss over the kept rows is unweighted.
     Source

@@ -111,7 +111,7 @@ def grad_match(
         O(N M D + M^3) time; 4 N D + 80 N + 8 M^2 + 16 M D bytes. One pass over a float32 copy for
         each pick, and two triangular solves: the Cholesky factor gains a column. Where a weight
         would be negative, the row is dropped, and the columns after it are computed again. 1,000 of
-        10^5 rows of 64 dimensions took 2.3 s of one core.
+        10^5 rows of 64 dimensions took 2 s of one core.
     Gradients
         With the weights, the gradient of the summed loss of the kept rows approximates that of all,
         for the parameters that the gradients are of. `SubsetSampler` rescales them to mean 1.
