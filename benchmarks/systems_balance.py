@@ -451,9 +451,37 @@ def density_ratio() -> None:
     must(0.8 < slope < 1.2, slope)
 
 
-not_built("balance 12.2b to d", "uLSIF, KMM, double weighting",
-          "Kanamori, Hido, Sugiyama, 2009; Segovia-Martin, Mazuelas, Liu, ICML 2023",
-          "the cross-fitted classifier is built")  # fmt: skip
+def _slope(weights: np.ndarray, source: np.ndarray) -> float:
+    """Return the slope of the logarithm of the weights over the middle of the source."""
+    own = (np.abs(source[:, 0]) < 1.5) & (weights > 0)
+    return float(np.polyfit(source[own, 0], np.log(weights[own]), 1)[0])
+
+
+@system("balance 12.2b", "uLSIF", "Kanamori, Hido, Sugiyama, JMLR 2009",
+        "weighting.ulsif_weights")  # fmt: skip
+def ulsif() -> None:
+    """For normals at 0 and 1 the logarithm of the weight has slope 1 (0.7 to 1.3), mean 1."""
+    random = np.random.default_rng(0)
+    source, target = random.standard_normal((2000, 1)), 1 + random.standard_normal((2000, 1))
+    weights = weighting.ulsif_weights(source, target, clip_quantile=1.0).values
+    near(weights.mean(), 1, 1e-5)
+    must(0.7 < _slope(weights, source) < 1.3, _slope(weights, source))
+
+
+@system("balance 12.2c to d", "KMM, double weighting",
+        "Huang et al., NeurIPS 2006; Segovia-Martin, Mazuelas, Liu, ICML 2023",
+        "weighting.kmm_weights, weighting.double_weights",
+        "the choice of D by the minimax risk")  # fmt: skip
+def matched_means() -> None:
+    """Normals at 0 and 1: the weighted mean is 1 (0.8 to 1.2); a target far away is given up."""
+    random = np.random.default_rng(0)
+    source, target = random.standard_normal((2000, 1)), 1 + random.standard_normal((2000, 1))
+    weights = weighting.kmm_weights(source, target, clip_quantile=1.0).values
+    mean = float(np.average(source[:, 0], weights=weights))
+    must(0.8 < mean < 1.2, mean)
+    target[1800:] += 20
+    _, kept = weighting.double_weights(source, target, relaxation=2.0)
+    must(kept[:1800].mean() > 0.9 and kept[1800:].mean() < 0.5, kept[1800:].mean())
 
 
 @system(

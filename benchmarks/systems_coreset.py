@@ -228,22 +228,19 @@ def cartography() -> None:
 
 
 @system("coreset 11d", "Memorization by subsampling", "Feldman, Zhang, NeurIPS 2020",
-        "selection.bags",
-        "the two means over models, a few lines of the user's as here")  # fmt: skip
+        "scores.memorization, selection.bags", "influence on other samples")  # fmt: skip
 def memorization() -> None:
-    """Accuracy inside of 20 bags minus outside is larger for wrong labels than for right ones."""
+    """By 20 trees on bags: 40 wrong labels are memorized, at least 0.3 above the right ones."""
     from sklearn.tree import DecisionTreeClassifier
 
     x, y = digits()
     x, y = x[:400], y[:400].copy()
     y[:40] = (y[:40] + 1) % 10
-    inside, outside = np.zeros((2, 400)), np.zeros((2, 400))
-    for bag in selection.bags(400, 20, draws=0.7, replacement=False):
-        hit = DecisionTreeClassifier(random_state=0).fit(x[bag.indices], y[bag.indices]).predict(x)
-        for counts, rows in ((inside, bag.indices), (outside, bag.out_of_bag)):
-            counts[:, rows] += np.array([hit[rows] == y[rows], np.ones(len(rows))])
-    memory = inside[0] / inside[1] - outside[0] / np.maximum(outside[1], 1)
-    must(memory[:40].mean() > memory[40:].mean() + 0.3, memory[:40].mean())
+    bags = selection.bags(400, 20, draws=0.7, replacement=False)
+    trees = [DecisionTreeClassifier(random_state=0).fit(x[b.indices], y[b.indices]) for b in bags]
+    found = scores.memorization([tree.predict(x) == y for tree in trees], bags, min_models=2)
+    values = found.values
+    must(np.nanmean(values[:40]) > np.nanmean(values[40:]) + 0.3, np.nanmean(values[:40]))
 
 
 @system(
@@ -392,10 +389,15 @@ def semdedup() -> None:
     must((kept[:200] ^ kept[N:]).all() and kept[200:N].all(), kept.sum())
 
 
-not_built(
-    "coreset 14i", "Hierarchical k-means curation", "Vo et al., TMLR 2024",
-    "one level is `selection.cluster_uniform`, which runs below; levels of centers are not built",
-)  # fmt: skip
+@system("coreset 14i", "Hierarchical k-means curation", "Vo et al., TMLR 2024",
+        "selection.cluster_hierarchy", "different resampling at each level")  # fmt: skip
+def cluster_hierarchy() -> None:
+    """Digits of which 0 is 5 times as frequent: counts of the branches are their water level."""
+    x, y = digits()
+    rows = np.vstack([x, *[x[y == 0]] * 4])
+    picked = selection.cluster_hierarchy(rows, 600, num_clusters=[200, 10], resampling_steps=2)
+    zeros = np.concatenate([y == 0, np.ones(4 * (y == 0).sum(), bool)])
+    must(len(picked) == 600 and zeros[picked.indices].mean() < 0.5 * zeros.mean())
 
 
 @system("coreset 14i", "Uniform over clusters", "one level of Vo et al., TMLR 2024",
@@ -516,11 +518,41 @@ def glister() -> None:
     must(after(0.05) < after(0.0), (after(0.05), after(0.0)))
 
 
-not_built("coreset 14n", "CAL", "Margatina et al., EMNLP 2021",
-          "a score of neighbours' predictions; not asked for yet")  # fmt: skip
+@system("coreset 14n", "CAL", "Margatina et al., EMNLP 2021",
+        "scores.contrastive, clustering.neighbours")  # fmt: skip
+def cal() -> None:
+    """The mean of KL(neighbour || own) over 10 neighbours; wrong digits have larger ones."""
+    x, y = digits()
+    graph = clustering.neighbours(x, 10)
+    found = scores.contrastive(probabilities(), graph).values
+    p, others = probabilities()[:50], probabilities()[graph.indices[:50]]
+    expected = (others * np.log(others / p[:, None])).sum(2).mean(1)
+    near(found[:50], expected)
+    wrong = probabilities().argmax(1) != y
+    must(found[wrong].mean() > 1.5 * found[~wrong].mean(), found[wrong].mean())
+
+
 not_built("coreset 14q", "InfoMax", "Tan et al., ICLR 2025", "its update could not be verified")
-not_built("coreset 14r", "BWS", "Choi, Ki, Chung, ICML 2024",
-          "`selection.window` is one window; the search for the best is not built")  # fmt: skip
+
+
+@system("coreset 14r", "BWS", "Choi, Ki, Chung, ICML 2024", "selection.best_window",
+        "kernels other than the linear one")  # fmt: skip
+def bws() -> None:
+    """The window of the highest accuracy on all digits, found again by a dense solve."""
+    x, y = digits()
+    picked = selection.best_window(losses(), M, embeddings=x, labels=y)
+    order = np.argsort(-losses(), kind="stable")
+    wide = np.hstack([x / np.sqrt((x**2).mean()), np.ones((N, 1))])
+    penalty = np.diag([0.01 * M] * 64 + [0.0])
+    accuracies = []
+    for above in picked.info["offsets"]:
+        own = wide[order[above : above + M]]
+        fit = np.linalg.solve(
+            own.T @ own + penalty, own.T @ np.eye(10)[y[order][above : above + M]]
+        )
+        accuracies.append((wide @ fit).argmax(1) == y)
+    near(picked.info["accuracies"], np.mean(accuracies, axis=1), 0.002)
+    must(picked.info["above"] == picked.info["offsets"][int(np.argmax(picked.info["accuracies"]))])
 
 
 @system("coreset 14s", "ELFS, double-end pruning", "Zheng et al., ICLR 2025",

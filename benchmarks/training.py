@@ -12,7 +12,7 @@ are `training/*.toml`, the results of NAME are in `results/training/NAME`, and t
 import math
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness import HERE, put
 from predictions import (
@@ -30,6 +30,7 @@ from sampling.bench import Results, Run, Verdict, read_results, verdicts
 
 FOLDER = HERE / "results" / "training"
 BEGIN, END = "<!-- training -->", "<!-- end of training -->"
+FEW = 2  # fractions, of which one is 1
 CONTROLS = ("full", "full-fewer", "random", "dynamic-random", "rs2")
 COMPARISONS = {
     "text-mlp": "Package descriptions of Debian 12, an MLP on MiniLM embeddings, 58 sections",
@@ -54,6 +55,21 @@ class Method:
         """Total cost minus cost at the lowest fraction: what is paid in addition to training."""
         runs = self.done[min(self.done)]
         return statistics.fmean(run.total_cost - run.cost for run in runs)
+
+
+def read(name: str) -> Results | None:
+    """Return the runs of a comparison, of the methods in its plan; None if there are none."""
+    if not (FOLDER / name / "results.json").exists():
+        return None
+    results = read_results(FOLDER / name)
+    runs = [run for run in results.runs if run.method in {*results.plan["methods"], *CONTROLS}]
+    return replace(results, runs=runs)
+
+
+def is_whole(results: Results) -> bool:
+    """Return whether all methods of the plan have the last seed."""
+    last = {run.method for run in results.runs if run.seed == results.plan["seeds"] - 1}
+    return last >= {*results.plan["methods"]}
 
 
 def methods_of(results: Results) -> list[Method]:
@@ -82,19 +98,25 @@ def _tests(runs: Iterable[Run]) -> list[float]:
 
 
 def matrix(results: Results) -> str:
-    """Return methods by keep fraction: the mean, and its difference from full data."""
+    """Return methods by keep fraction: the mean, and its difference from full data.
+
+    With one fraction there is room for the interval of each difference.
+    """
     fractions = sorted({run.keep for run in results.runs}, reverse=True)
     rows = {(each.name, each.keep): each for each in verdicts(results, MARGIN).verdicts}
     heads = ["method", "extra cost", *(f"keep {keep:g}" for keep in fractions)]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for method in methods_of(results):
-        cells = [_cell(method, keep, rows.get((method.name, keep))) for keep in fractions]
+        cells = [
+            _cell(method, keep, rows.get((method.name, keep)), len(fractions) <= FEW)
+            for keep in fractions
+        ]
         extra = f"{method.extra:.2f}" if method.done else ""
         lines.append("| " + " | ".join([f"`{method.name}`", extra, *cells]) + " |")
     return "\n".join(lines)
 
 
-def _cell(method: Method, keep: float, row: Verdict | None) -> str:
+def _cell(method: Method, keep: float, row: Verdict | None, interval: bool) -> str:
     """Return the mean and the difference, in the type of the verdict."""
     if keep not in method.done:
         other = method.others.get(keep)
@@ -105,7 +127,8 @@ def _cell(method: Method, keep: float, row: Verdict | None) -> str:
         return f"{statistics.fmean(tests):.2f}{spread}"
     mark = {"non-inferior": "**", "inferior": ""}.get(row.decision, "*")
     above = "↑" if row.zero_excluded and row.mean > 0 else ""
-    return f"{statistics.fmean(tests):.2f} ({mark}{row.mean:+.2f}{mark}{above})"
+    span = f", {row.low:+.2f} to {row.high:+.2f}" * (interval and not math.isnan(row.low))
+    return f"{statistics.fmean(tests):.2f} ({mark}{row.mean:+.2f}{mark}{above}{span})"
 
 
 def counts(results: Results, reference: str) -> str:
@@ -169,11 +192,8 @@ def predicted(found: dict[str, Results]) -> str:
 
 def tables() -> str:
     """Return the tables of all comparisons that have runs."""
-    found = {
-        name: read_results(FOLDER / name)
-        for name in COMPARISONS
-        if (FOLDER / name / "results.json").exists()
-    }
+    read_ = {name: read(name) for name in COMPARISONS}
+    found = {name: results for name, results in read_.items() if results is not None}
     parts = ["### What the papers say, and what came out", predicted(found)]
     for name, title in COMPARISONS.items():
         if name not in found:
@@ -183,7 +203,7 @@ def tables() -> str:
             ]
             continue
         results = found[name]
-        if len({run.seed for run in results.runs}) < results.plan["seeds"]:
+        if not is_whole(results):
             parts += [f"### {title}", f"{len(results.runs)} runs so far."]
             continue
         parts += [

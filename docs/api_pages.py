@@ -83,7 +83,9 @@ def _package(name: str, package: ModuleType) -> str:
     tables, pages = [], []
     for heading, names in groups_of(package).items():
         rows = [f"| [`{n}`]({name}.{n}.md) | {_summary(getattr(package, n))} |" for n in names]
-        tables.append(f"## {heading or 'Names'}\n\n| Name | |\n|---|---|\n" + "\n".join(rows))
+        tables.append(
+            f"## {heading or 'Names'}\n\n| Name | What it does |\n|---|---|\n" + "\n".join(rows)
+        )
         pages += [f"{each} <{name}.{each}>" for each in names]
     listed = "\n".join(pages)
     return (

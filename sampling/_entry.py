@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from ._evidence import COMPARED
 
 VERDICTS = ("recommended", "control", "replication")
 NOT_MEASURED = "not measured"
@@ -22,13 +25,31 @@ class Entry:
     verdict : str
         One of `VERDICTS`: to begin with, to compare with, or to repeat a paper.
     evidence : str
-        One line from the tables of benchmarks/README.md, or "not measured".
+        From the tables of benchmarks/README.md, or "not measured".
     """
 
     use: str
     source: str = ""
     verdict: str = "replication"
     evidence: str = NOT_MEASURED
+
+
+E = TypeVar("E", bound=Any)  # a dataclass with a field `evidence`
+
+
+def compared(entries: Mapping[str, E]) -> dict[str, E]:
+    """Return the entries with what the comparisons of the benchmark say added to their evidence."""
+    return {
+        name: replace(each, evidence=evidence_of(name, each.evidence))
+        for name, each in entries.items()
+    }
+
+
+def evidence_of(name: str, stated: str = NOT_MEASURED) -> str:
+    """Return the evidence that is stated of a method, and what the comparisons say."""
+    if name not in COMPARED:
+        return stated
+    return COMPARED[name] if stated == NOT_MEASURED else f"{stated}; {COMPARED[name]}"
 
 
 def cell(text: str) -> str:

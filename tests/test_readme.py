@@ -13,8 +13,12 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 from sampling import Indexed, samplers
+from sampling._evidence import COMPARED
+from sampling.batch_selection._registry import SELECTORS
 from sampling.samplers import ClassBalancedSampler, InfoBatchSampler, ShuffleSampler
 from sampling.samplers._registry import SAMPLERS
+from sampling.selection import methods
+from sampling.weighting._registry import WEIGHTINGS
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
@@ -84,6 +88,19 @@ def test_the_tables_of_training_are_the_generated_ones(monkeypatch):
     made = importlib.import_module("training")
     printed = BENCHMARKS.split(made.BEGIN)[1].split(made.END)[0]
     assert printed.strip() == made.tables().strip()
+
+
+def test_the_evidence_of_methods_is_what_the_runs_say(monkeypatch):
+    """Every line, and each at a method that there is."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    made = importlib.import_module("evidence")
+    written = {}
+    exec(made.text(), written)
+    assert written["COMPARED"] == COMPARED
+    known = {*SAMPLERS, *WEIGHTINGS, *SELECTORS, *methods()}
+    assert {*made.ROWS} <= known
+    assert COMPARED["RepeatedSubsetSampler"] in SAMPLERS["RepeatedSubsetSampler"].evidence
+    assert COMPARED["semdedup"] in methods()["semdedup"].entry.evidence
 
 
 def test_intervals_that_a_page_states_are_those_of_the_tables():

@@ -86,6 +86,18 @@ PARALLEL = {
     ("selection.samplemix", "quality"): (DATA.scores, selector("samplemix", "scores")),
     ("selection.semdedup", "quality"): (DATA.scores, selector("semdedup", "scores")),
     ("selection.moderate", "labels"): (LABELS, selector("moderate", "labels")),
+    ("selection.best_window", "labels"): (
+        LABELS,
+        lambda rows: METHODS["best_window"].function(
+            DATA.scores, M, embeddings=DATA.embeddings, labels=rows
+        ),
+    ),
+    ("selection.best_window", "embeddings"): (
+        DATA.embeddings,
+        lambda rows: METHODS["best_window"].function(
+            DATA.scores, M, embeddings=rows, labels=LABELS
+        ),
+    ),
     ("selection.preference_gap", "rejected"): (
         DATA.rejected,
         selector("preference_gap", "rejected"),

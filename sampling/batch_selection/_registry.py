@@ -5,22 +5,18 @@ A test compares its names with `sampling.batch_selection.__all__`.
 
 from __future__ import annotations
 
-from .._entry import Entry
+from .._entry import Entry, compared
 
-_TOP = "Fashion-MNIST, 60 % of the samples and a forward pass over all, 2 seeds"
-
-SELECTORS: dict[str, Entry] = {
+_STATED: dict[str, Entry] = {
     "TopKLoss": Entry(
         "the rows of highest loss, of the batch or of each group",
         "Shrivastava 2016",
         "control",
-        f"-0.06 points of accuracy, {_TOP}",
     ),
     "SelectiveBackprop": Entry(
         "rows at random, more likely the higher their loss ranks",
         "Jiang 2019",
         "control",
-        f"+0.01 points of accuracy, {_TOP}",
     ),
     "RankedBatch": Entry(
         "the same, with a pressure that decreases over the run", "after Loshchilov 2016", "control"
@@ -38,3 +34,4 @@ SELECTORS: dict[str, Entry] = {
         "the same: predictions that adaptation has made no less confident", "after Lee 2023"
     ),
 }
+SELECTORS = compared(_STATED)

@@ -35,15 +35,17 @@ def read_plan(path: Path, known: Iterable[str]) -> dict[str, Any]:
         if name not in names:
             raise ValueError(
                 f"{path} must hold settings of a benchmark, got {name!r} in line "
-                f"{_line(path, name)}{_check.closest(name, names)}"
+                f"{line_of(path, name)}{_check.closest(name, names)}"
             )
         if isinstance(value, Mapping):
-            raise TypeError(f"{path} must hold no tables, got [{name}] in line {_line(path, name)}")
+            raise TypeError(
+                f"{path} must hold no tables, got [{name}] in line {line_of(path, name)}"
+            )
     return {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
 
 
-def _line(path: Path, name: str) -> int:
-    """Return the number of the line that sets a key."""
+def line_of(path: Path, name: str) -> int:
+    """Return the number of the line that sets a key, 1 if none does."""
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     sets = re.compile(rf"\s*\[*\s*[\"']?{re.escape(name)}[\"']?\s*[\]=.]")
     return next((n for n, line in enumerate(lines, 1) if sets.match(line)), 1)

@@ -12,7 +12,7 @@ import torch
 
 from .. import _check
 from .._check._keywords import told
-from ._plan_file import read_plan
+from ._plan_file import line_of, read_plan
 from .methods._method import LONG_TAIL, NOISE, PLAIN
 from .methods._named import EQUAL_COST, method_named
 from .methods._registry import CONTROLS, METHODS, default_methods
@@ -194,11 +194,16 @@ class Settings:
 
         Raises
         ------
-        ValueError
-            If the file is not TOML or holds an unknown key; the message names the line.
+        ValueError, TypeError
+            If the file is not TOML or holds an unknown key or a value that the setting cannot have;
+            the message names the line.
         """
         known = [each.name for each in fields(cls)]
-        return cls(**{**read_plan(Path(path), known), **more})
+        plan = read_plan(Path(path), known)
+        given = {name: value for name, value in plan.items() if name not in more}
+        for name, value in given.items():
+            _check_alone(Path(path), name, value)
+        return cls(**{**given, **more})
 
     def __post_init__(self) -> None:
         found: dict[str, object] = {}
@@ -275,6 +280,17 @@ class Settings:
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         defaults = {each.name: each.default for each in fields(self)}
         return {name: _plain(value) for name, value in values.items() if value != defaults[name]}
+
+
+def _check_alone(path: Path, name: str, value: Any) -> None:
+    """Refuse a value that a setting cannot have, with its line in the plan."""
+    try:
+        Settings(**{name: value})
+    except (ValueError, TypeError) as error:
+        message = f"{path}, line {line_of(path, name)}: {error}"
+        if isinstance(error, TypeError):
+            raise TypeError(message) from error
+        raise ValueError(message) from error
 
 
 def _count(name: str, value: object) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .._entry import NOT_MEASURED
+from .._entry import NOT_MEASURED, compared
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Entry:
     verdict : str
         One of `VERDICTS`: to begin with, to compare with, or to repeat a paper.
     evidence : str
-        One line from the tables of benchmarks/README.md, or "not measured".
+        From the tables of benchmarks/README.md, or "not measured".
     """
 
     module: str
@@ -43,11 +43,7 @@ class Entry:
     evidence: str = NOT_MEASURED
 
 
-_PLAIN = "points of accuracy, Fashion-MNIST, 60 % of the cost of full data"
-_TAIL = "points of balanced accuracy over plain shuffling, Fashion-MNIST 1:100, 3 seeds"
-_NOISE = "points of accuracy, Fashion-MNIST with 20 % wrong labels, 2 seeds"
-
-SAMPLERS: dict[str, Entry] = {
+_STATED: dict[str, Entry] = {
     "ShuffleSampler": Entry(
         "static._shuffle",
         "a shuffle of up to 2^62 samples in O(1) memory; repeated augmentation",
@@ -74,7 +70,6 @@ SAMPLERS: dict[str, Entry] = {
         "classes in any shares: power law, effective number, target, progressive",
         source="Kang 2020; Cui 2019",
         verdict="recommended",
-        evidence=f"+0.63 {_TAIL}; progressive +1.32",
         needs="labels",
     ),
     "RepeatFactorSampler": Entry(
@@ -89,7 +84,6 @@ SAMPLERS: dict[str, Entry] = {
         "RS2: a new random subset in every round, exact across rounds, optionally stratified",
         source="Okanovic 2024",
         verdict="control",
-        evidence=f"-0.12 {_PLAIN}, 5 seeds",
         needs="nothing; labels to stratify",
     ),
     "ClusterClipSampler": Entry(
@@ -117,7 +111,6 @@ SAMPLERS: dict[str, Entry] = {
         "random-order controls",
         weight="1 (biased early)",
         source="Platanios 2019",
-        evidence=f"-0.79 {_PLAIN}, 2 seeds",
         needs="a score of difficulty",
     ),
     "InfoBatchSampler": Entry(
@@ -126,14 +119,12 @@ SAMPLERS: dict[str, Entry] = {
         weight="1, or easy/kept",
         source="Qin 2024",
         verdict="recommended",
-        evidence=f"-0.16 {_PLAIN}, 5 seeds; RS2 -0.12",
         needs="losses",
     ),
     "DynamicRandomSampler": Entry(
         "dynamic._dynamic_random",
         "the control: the same schedule without using the loss",
         verdict="control",
-        evidence=f"-0.34 {_PLAIN}, 5 seeds",
     ),
     "HardestSampler": Entry(
         "dynamic._hardest",
@@ -160,7 +151,6 @@ SAMPLERS: dict[str, Entry] = {
         "a window over groups of losses that slides from easy to hard",
         weight="1 (biased)",
         source="Zhou 2025",
-        evidence=f"-0.09 {_PLAIN}, 5 seeds",
         needs="losses",
     ),
     "RCAPSampler": Entry(
@@ -190,7 +180,6 @@ SAMPLERS: dict[str, Entry] = {
         "reduces noisy data in rounds to the samples learnt first",
         weight="1 (biased)",
         source="Yuan 2023",
-        evidence=f"-0.21 {_NOISE}",
         needs="losses, logits, labels",
     ),
     "SelfPacedSampler": Entry(
@@ -215,7 +204,6 @@ SAMPLERS: dict[str, Entry] = {
         weight="1/(N p)",
         source="Katharopoulos 2018",
         verdict="control",
-        evidence=f"-0.26 {_TAIL}; -1.93 {_NOISE}",
         needs="losses, or bounds of gradients",
     ),
     "MixtureSampler": Entry(
@@ -224,7 +212,6 @@ SAMPLERS: dict[str, Entry] = {
         "interval; temperatures, caps, phases, online weights",
         source="Chung 2023; Xie 2023",
         verdict="recommended",
-        evidence=f"+0.54 {_TAIL}, classes as domains",
         needs="sizes of the sources",
     ),
     "EpochBatchSampler": Entry(
@@ -293,6 +280,7 @@ SAMPLERS: dict[str, Entry] = {
         needs="a sampler",
     ),
 }
+SAMPLERS = compared(_STATED)
 
 OTHERS = {  # what else `sampling.samplers` has, and where
     "Aioli": "mixture._aioli",

@@ -15,6 +15,8 @@ From logits, probabilities or a model
     entropy                 of the prediction
     confidence              probability of the label
     margin                  between the label and the best other class
+    contrastive             how much the predictions of its neighbours differ from its own
+    memorization            how much more often models trained on it are right, from many models
     pvi                     what an input tells about its label, in bits
     grand                   norm of the gradient
     gradient_norm_bound     a bound on it from the logits alone, for `ImportanceSampler`
@@ -45,6 +47,7 @@ from .._late import late
 if TYPE_CHECKING:
     from ._attribution import AttributionScores
     from ._aum import aum_flagged, threshold_samples
+    from ._contrastive import contrastive
     from ._dynamics import TrainingDynamics
     from ._exposure import ExposureCounter
     from ._gradient_norm import gradient_norm_bound
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     from ._label_errors import label_issues, label_quality
     from ._logits import check_stored, confidence, el2n, entropy, margin, pvi, score_stored
     from ._mean import mean_scores, rank_average
+    from ._memorization import memorization
     from ._sequences import sequence_log_probs
     from ._table import ScoreTable
     from ._trak import trak
@@ -64,6 +68,7 @@ _FILES = {
     "aum_flagged": "_aum",
     "check_stored": "_logits",
     "confidence": "_logits",
+    "contrastive": "_contrastive",
     "el2n": "_logits",
     "entropy": "_logits",
     "gradient_norm_bound": "_gradient_norm",
@@ -72,6 +77,7 @@ _FILES = {
     "label_quality": "_label_errors",
     "margin": "_logits",
     "mean_scores": "_mean",
+    "memorization": "_memorization",
     "pvi": "_logits",
     "rank_average": "_mean",
     "score_stored": "_logits",
@@ -87,6 +93,7 @@ __all__ = [
     "aum_flagged",
     "check_stored",
     "confidence",
+    "contrastive",
     "el2n",
     "entropy",
     "gradient_norm_bound",
@@ -95,6 +102,7 @@ __all__ = [
     "label_quality",
     "margin",
     "mean_scores",
+    "memorization",
     "pvi",
     "rank_average",
     "score_stored",

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .. import _check
 from ..types import Indices
@@ -47,6 +47,34 @@ def two_probabilities(name: str, probabilities: NDArray[Any], start: int = 0) ->
         got, row = single[bad[0]], start + bad[0]
         raise ValueError(f"{name} must be in [0, 1], got {got} in row {row}")
     return np.stack([1 - single, single], axis=1)
+
+
+def stored_probabilities(name: str, values: ArrayLike) -> NDArray[Any]:
+    """Return probabilities of all classes, (N, C) in their own precision, at least 32 bits.
+
+    values : (N, C), or (N, 1) or (N,) of class 1; refused unless each row is >= 0 and sums to 1
+    """
+    probs = _check.host(values, name)
+    if probs.dtype.kind == "f" and probs.size and column(probs).ndim == 1:
+        probs = two_probabilities(name, probs)
+    if probs.ndim != 2 or probs.shape[0] == 0 or probs.shape[1] < 2:  # noqa: PLR2004
+        raise ValueError(f"{name} must have shape (N, C) with N >= 1, C >= 2, got {probs.shape}")
+    if probs.dtype.kind != "f":
+        raise TypeError(f"{name} must hold floats, got dtype {probs.dtype}")
+    if probs.dtype.itemsize < 4:  # noqa: PLR2004
+        probs = probs.astype(np.float32)
+    totals = probs.sum(axis=1, dtype=np.float64)
+    # 0.01: the rounding error of 1000 classes in half precision is smaller
+    for rule, bad, found in (
+        ("sum to 1 in each row", ~(np.abs(totals - 1.0) <= 0.01), totals),
+        ("be >= 0", probs.min(axis=1) < 0, probs.min(axis=1)),
+    ):
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise ValueError(
+                f"{name} must {rule}, got {found[row]:g} in row {row} ({bad.sum()} such rows)"
+            )
+    return probs
 
 
 def binary_ids(labels: torch.Tensor, count: int) -> torch.Tensor:

@@ -17,7 +17,7 @@ from .._check._keywords import told
 from .._optional import require
 from .._warning import warn
 from ..record import Score
-from ._heads import column, two_probabilities
+from ._heads import column, stored_probabilities
 
 _METHODS = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
 _BY_RATE = ("prune_by_noise_rate", "prune_by_class", "both")
@@ -169,27 +169,7 @@ def label_issues(
 
 def _checked(labels: ArrayLike, pred_probs: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return labels as int64 (N,) and probabilities (N, C) in their own precision, at least 32."""
-    probs = _check.host(pred_probs, "pred_probs")
-    if probs.dtype.kind == "f" and probs.size and column(probs).ndim == 1:
-        probs = two_probabilities("pred_probs", probs)
-    if probs.ndim != 2 or probs.shape[0] == 0 or probs.shape[1] < 2:
-        raise ValueError(f"pred_probs must have shape (N, C) with N >= 1, C >= 2, "
-                         f"got {probs.shape}")  # fmt: skip
-    if probs.dtype.kind != "f":
-        raise TypeError(f"pred_probs must hold floats, got dtype {probs.dtype}")
-    if probs.dtype.itemsize < 4:
-        probs = probs.astype(np.float32)
-    totals = probs.sum(axis=1, dtype=np.float64)
-    # 0.01: the rounding error of 1000 classes in half precision is smaller
-    for rule, bad, found in (
-        ("sum to 1 in each row", ~(np.abs(totals - 1.0) <= 0.01), totals),
-        ("be >= 0", probs.min(axis=1) < 0, probs.min(axis=1)),
-    ):
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            raise ValueError(
-                f"pred_probs must {rule}, got {found[row]:g} in row {row} ({bad.sum()} such rows)"
-            )
+    probs = stored_probabilities("pred_probs", pred_probs)
     known = _labels.ids("labels", column(labels))
     _check.same_length("labels", known, "pred_probs", len(probs))
     _check.codes("labels", known, probs.shape[1])

@@ -54,6 +54,13 @@ SCORES: dict[str, Entry] = {
     "confidence": Entry("probability of the label, or the largest one", "", "control"),
     "entropy": Entry("entropy of the prediction", "", "control"),
     "margin": Entry("distance of the two largest probabilities or logits", "", "control"),
+    "contrastive": Entry(
+        "labels to buy: neighbours with other predictions (CAL)", "Margatina 2021", "replication"
+    ),
+    "memorization": Entry(
+        "rare samples and wrong labels, learned by heart: from many models on bags of the data",
+        "Feldman 2020",
+    ),
     "pvi": Entry("what an input tells about its label, in bits", "Ethayarajh 2022"),
     "label_issues": Entry("wrong labels, found", "Northcutt 2021", "recommended"),
     "label_quality": Entry("wrong labels, ranked", "Northcutt 2021", "recommended"),

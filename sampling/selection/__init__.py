@@ -10,6 +10,7 @@ are copied to the host once, at the call, without gradients; bfloat16 and float8
 By a score
     top, bottom                 the highest scores, the lowest scores
     window                      the highest, after the very highest are dropped
+    best_window                 the window on which a linear model learns best
     ccs                         evenly over strata, without the hardest
     stratified                  the same number from each stratum
     quota                       the highest of each group, with floors, caps and shares
@@ -28,6 +29,7 @@ By clusters of embeddings
     prototypes                  least, or most, similar to the center
     moderate                    at medium distance from the center of the class
     cluster_uniform             the same number from each cluster
+    cluster_hierarchy           the same number from each branch of a tree of clusters
     cluster_sensitivity         by a bound on the loss, from one loss for each cluster
     kmq, reweight_clusters      by quality within clusters, whose shares follow their gains
     samplemix                   repeats by quality, and by diversity of the cluster
@@ -100,6 +102,7 @@ from __future__ import annotations
 
 from ..record import at_threshold
 from ._bags import Bag, Bags, bags
+from .by_cluster._cluster_hierarchy import cluster_hierarchy
 from .by_cluster._cluster_sensitivity import cluster_sensitivity
 from .by_cluster._cluster_uniform import cluster_uniform
 from .by_cluster._d4 import d4
@@ -124,6 +127,7 @@ from .by_leverage._lewis import lewis
 from .by_leverage._lewis_weights import lewis_weights
 from .by_leverage._root_leverage import root_leverage
 from .by_leverage._sensitivity_lp import sensitivity_lp
+from .by_score._best_window import best_window
 from .by_score._beta import beta
 from .by_score._bottom import bottom
 from .by_score._ccs import ccs
@@ -181,10 +185,12 @@ __all__ = [
     "UniMax",
     "at_threshold",
     "bags",
+    "best_window",
     "beta",
     "bottom",
     "ccs",
     "check_call",
+    "cluster_hierarchy",
     "cluster_sensitivity",
     "cluster_uniform",
     "count_of",

@@ -19,6 +19,9 @@ Domains, shifts, weights of your own
     SampleWeights               one for each sample
     upweight                    domains by temperature
     density_ratio_weights       samples that look like a target set
+    ulsif_weights               the same, by least squares
+    kmm_weights                 the same, by matched means in a kernel space
+    double_weights              the same, if the source does not cover the target
     clipped_inverse             1 / p for samples observed with known probabilities
     effective_sample_size       how many samples of equal weight the weights are worth
 
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
     from ._feasible import Duals, feasible
     from ._group_dro import GroupWeights, group_dro
     from ._group_scaling import group_loss_scaling
+    from ._kernel_ratio import double_weights, kmm_weights, ulsif_weights
     from ._kl_dro import RunningRisk, kl_dro
     from ._lin_upper import BurnIn, extremes, lin_upper, quadratic
     from ._logit_adjustment import balanced_softmax, logit_adjustment
@@ -102,6 +106,7 @@ _FILES = {
     "cvar": "_spectra",
     "deferred": "_deferred",
     "density_ratio_weights": "_density_ratio",
+    "double_weights": "_kernel_ratio",
     "effective_sample_size": "_sample_weights",
     "esrm": "_spectra",
     "extremes": "_lin_upper",
@@ -111,6 +116,7 @@ _FILES = {
     "group_dro": "_group_dro",
     "group_loss_scaling": "_group_scaling",
     "kl_dro": "_kl_dro",
+    "kmm_weights": "_kernel_ratio",
     "lin_upper": "_lin_upper",
     "logit_adjustment": "_logit_adjustment",
     "pairwise_easiness": "_curriculum",
@@ -120,6 +126,7 @@ _FILES = {
     "symmetric_transition": "_transition",
     "target_density_weights": "_sample_weights",
     "tldr": "_tokens",
+    "ulsif_weights": "_kernel_ratio",
     "upweight": "_sample_weights",
 }
 __all__ = [
@@ -140,6 +147,7 @@ __all__ = [
     "cvar",
     "deferred",
     "density_ratio_weights",
+    "double_weights",
     "effective_sample_size",
     "esrm",
     "extremes",
@@ -149,6 +157,7 @@ __all__ = [
     "group_dro",
     "group_loss_scaling",
     "kl_dro",
+    "kmm_weights",
     "lin_upper",
     "logit_adjustment",
     "pairwise_easiness",
@@ -158,6 +167,7 @@ __all__ = [
     "symmetric_transition",
     "target_density_weights",
     "tldr",
+    "ulsif_weights",
     "upweight",
 ]
 

@@ -99,6 +99,16 @@ def density_ratio_weights(
     >>> bool(weighting.values[-1] > 5 * weighting.values[0])  # 9 without the regularization
     True
     """
+    rows, others = sides(source, target)
+    folds = _check.integer("num_folds", num_folds, 2, len(rows) + 1)
+    limit = _check.number("clip_quantile", clip_quantile, "(0, 1]")
+    power = _check.number("power", power, "(0, 1]")
+    key = _rng.key(_check.seed(seed), 0, "density_ratio_weights")
+    return weighting_of(_ratios(rows, others, folds, key, classifier), limit, power)
+
+
+def sides(source: ArrayLike, target: ArrayLike) -> tuple[Floats, Floats]:
+    """Return source (N, D) and target (T, D) as float64; refuse few rows and other dimensions."""
     rows = _check.embeddings("source", source)
     others = _check.embeddings("target", target)
     for name, array in (("source", rows), ("target", others)):
@@ -108,13 +118,16 @@ def density_ratio_weights(
         raise ValueError(
             f"target must have the dimensions of source, {rows.shape[1]}, got {others.shape[1]}"
         )
-    folds = _check.integer("num_folds", num_folds, 2, len(rows) + 1)
-    limit = _check.number("clip_quantile", clip_quantile, "(0, 1]")
-    power = _check.number("power", power, "(0, 1]")
-    key = _rng.key(_check.seed(seed), 0, "density_ratio_weights")
-    ratios = _ratios(
-        np.asarray(rows[:], np.float64), np.asarray(others[:], np.float64), folds, key, classifier
-    )
+    return np.asarray(rows[:], np.float64), np.asarray(others[:], np.float64)
+
+
+def weighting_of(ratios: Floats, limit: float, power: float) -> SampleWeights:
+    """Return density ratios (N,) as weights of mean 1, limited and flattened; warn if few count."""
+    if not ratios.any():
+        raise ValueError(
+            "source and target must overlap, got a density ratio of 0 for all source samples: use "
+            "a larger bandwidth, or other embeddings"
+        )
     weights = np.minimum(ratios, np.quantile(ratios, limit)) ** power
     weights /= weights.mean()
     effective, mean = effective_size(ratios), float(ratios.mean())

@@ -3,6 +3,7 @@
 import pytest
 
 from sampling.bench._plan_file import read_plan, write_plan
+from sampling.bench._settings import Settings
 
 VALUES = {
     "words": 'a "quoted" \\ back\\slash, a\ttab\nand a line\r, \x00\x1f\x7f',
@@ -47,3 +48,20 @@ def test_the_line_of_what_is_wrong_is_named(tmp_path, text, error, message):
     path.write_text(text)
     with pytest.raises(error, match=message):
         read_plan(path, ("seeds", "keep"))
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("# a\nkeep = [1.5]\n", ValueError, "line 2: keep must be in"),
+        ('keep = [0.5]\nmethods = ["kcenter"]\n', ValueError, "line 2: methods must .* 'k_center'"),
+        ('seeds = "a"\n', TypeError, "line 1: seeds must be an int"),
+    ],
+)
+def test_the_line_of_a_value_that_a_setting_cannot_have_is_named(tmp_path, text, error, message):
+    path = tmp_path / "plan.toml"
+    path.write_text(text)
+    with pytest.raises(error, match=message):
+        Settings.from_plan(path)
+    if message.startswith("line 2: keep"):
+        assert Settings.from_plan(path, keep=(0.5,)).keep == (0.5,)  # what is replaced is not read

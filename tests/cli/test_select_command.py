@@ -77,7 +77,7 @@ def test_the_list_of_methods(monkeypatch):
             assert f" {letter} " in text.replace(",", " ").replace(".", " "), (command, letter)
     known = json.loads(run("methods", "--json").output)
     assert known["ccs"] == {
-        "summary": methods()["ccs"].summary, "needs": "scores", "label": "recommended",
+        "summary": methods()["ccs"].summary, "needs": "scores", "label": "for replication",
         "ranked": False, "time": "O(N log N)", "memory": "72 N bytes", "weights": "",
     }  # fmt: skip
 

@@ -14,7 +14,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 BASE = {"errors", "types", "_check", "_files", "_rng", "_numba", "_optional", "_version"}
 BASE |= {"_interrupt", "_late", "_warning", "_inclusion", "_identity", "_report", "_checkpoint"}
-BASE |= {"_distinct", "_entry", "_progress", "_shares"}
+BASE |= {"_distinct", "_entry", "_evidence", "_progress", "_shares"}
 BELOW = {  # what the files of each part may import from the package, beside their own part
     **dict.fromkeys(BASE, BASE),
     "kernels": BASE,
@@ -99,6 +99,7 @@ PRIVATE = {  # (files, module) -> why they reach into another package's file
     ("samplers/*", "weighting._keywords"): "one reading of what a weighting takes",
     ("bench/script/_watch.py", "weighting._keywords"): "the same",
     ("batch_selection/*", "weighting._reduction"): "the same",
+    ("selection/by_cluster/_cluster_hierarchy.py", "clustering._assign"): "rows to given centers",
     ("bench/methods/_inputs.py", "selection.core._clusters"): "the default number of clusters",
     ("bench/methods/_samplers.py", "samplers._registry"): "the one list of samplers, and its words",
     ("bench/methods/_selectors.py", "selection.core._before"): "settings refused before any run",

@@ -47,9 +47,15 @@ def to_the_middle(change):
 
 
 CALLS = {
+    "best_window": lambda d, m, **o: METHODS["best_window"].function(
+        d.scores, m, embeddings=d.embeddings, labels=d.ids % 2, **o
+    ),
     "beta": lambda d, m, **o: METHODS["beta"].function(d.scores, m, confidence=d.confidence, **o),
     "bottom": lambda d, m, **o: METHODS["bottom"].function(d.scores, m, **o),
     "ccs": lambda d, m, **o: METHODS["ccs"].function(d.scores, m, **o),
+    "cluster_hierarchy": lambda d, m, **o: METHODS["cluster_hierarchy"].function(
+        d.embeddings, m, num_clusters=[1], **o
+    ),
     "cluster_sensitivity": lambda d, m, **o: METHODS["cluster_sensitivity"].function(
         d.embeddings,
         m,
@@ -124,7 +130,8 @@ VARIES = {
     "poisson": "the number of rows is random by design",
 }
 SEEDLESS = {
-    "ccs": "only its strata are random", "window": "decided by scores alone",
+    "best_window": "decided by scores and a regression", "ccs": "only its strata are random",
+    "window": "decided by scores alone",
     "top": "decided by scores alone", "bottom": "decided by scores alone",
     "d2": "only ties are random", "facility_location": "only ties are random",
     "dpp": "only ties are random", "glister": "only ties are random",

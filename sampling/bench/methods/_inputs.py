@@ -167,7 +167,9 @@ INPUTS: dict[str, Input] = {
 
 def needs_of(name: str) -> tuple[str, ...]:
     """Return what the data must have for a parameter that can be filled."""
-    return INPUTS[name].needs if name in INPUTS else (CLASSES, TRAINED)
+    if name in INPUTS:
+        return INPUTS[name].needs
+    return (CLASSES, EMBEDDINGS, TRAINED) if SCORES[name].embeddings else (CLASSES, TRAINED)
 
 
 def can_fill(name: str) -> bool:

@@ -16,6 +16,7 @@ Source: TypeAlias = Literal["pilot", "classes", "gradients", "folds", "halves"]
 
 EARLY = 0.1  # of a run: epoch 20 of 200
 DUAL_PART = 0.15  # 30 of 200 epochs
+NEIGHBOURS = 10  # of CAL
 FOLDS = 3  # of the cross-validation: each model is trained on two thirds of the data
 
 
@@ -34,6 +35,8 @@ class ScoreEntry:
     source : {"pilot", "classes", "gradients", "folds", "halves"}
         The pilot run, the same run with the probabilities of all classes kept, the gradients of
         its model, a cross-validation, or two models, each of one half of the data.
+    embeddings : bool, default False
+        Whether it needs the neighbours of each sample too.
     windows : int, default 0
         The fewest epochs of a window that it needs; 0 for a score without windows.
     """
@@ -43,6 +46,7 @@ class ScoreEntry:
     fraction: float = 1.0
     source: Source = "pilot"
     windows: int = 0
+    embeddings: bool = False
 
 
 _GRADIENT = "norm of the gradient of the loss after a tenth of the run (Paul 2021)"
@@ -93,6 +97,12 @@ SCORES: dict[str, ScoreEntry] = {
         "easier",
         f"V-information by {FOLDS}-fold cross-validation, against class shares (Ethayarajh 2022)",
         source="folds",
+    ),
+    "contrastive": ScoreEntry(
+        "keep",
+        f"divergence from {NEIGHBOURS} neighbours' predictions by {FOLDS}-fold cross-validation "
+        "(Margatina 2021)",
+        source="folds", embeddings=True,
     ),
     "irreducible": ScoreEntry(
         "harder", "loss under a model of the other half of the data (Mindermann 2022)",

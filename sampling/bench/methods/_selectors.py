@@ -27,7 +27,6 @@ from ._method import (
     CLASSES,
     DRAWS,
     LOSSES,
-    TRAINED,
     Context,
     Lacking,
     Method,
@@ -83,8 +82,8 @@ class Call:
     def needs(self) -> tuple[str, ...]:
         """Return what the selector requires of the data."""
         found: dict[str, None] = {}
-        if self.scores:
-            found |= dict.fromkeys((CLASSES, TRAINED))
+        for score in self.scores.values():
+            found |= dict.fromkeys(needs_of(score))
         if self.by_class:
             found[CLASSES] = None
         for name in self.inputs():

@@ -199,7 +199,10 @@ def _one_series(
 
 
 def _below(count: int) -> str:
-    return f" {count} grey points are beyond the axis." if count else ""
+    if not count:
+        return ""
+    are = "point is" if count == 1 else "points are"
+    return f" {count} grey {are} beyond the axis."
 
 
 def pruning(view: View, looks: Looks) -> Section | None:

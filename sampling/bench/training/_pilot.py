@@ -22,11 +22,12 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from ..._rng import key
+from ...clustering import neighbours
 from ...record import Score
 from ...samplers import ShuffleSampler
-from ...scores import TrainingDynamics, grand, label_quality, pvi
+from ...scores import TrainingDynamics, contrastive, grand, label_quality, pvi
 from ..methods._method import Lacking, TrainingPlan
-from ..methods._scores import FOLDS, SCORES, Source, epochs_of, score_named, window_of
+from ..methods._scores import FOLDS, NEIGHBOURS, SCORES, Source, epochs_of, score_named, window_of
 from ..results._store import save_arrays
 from ..tasks._data import Data
 from ..tasks._parts import Part
@@ -125,6 +126,9 @@ class Pilot:
         labels = self._labels()
         if name == "label_quality":
             return label_quality(labels, probabilities), charge
+        if name == "contrastive":
+            graph = neighbours(self._embeddings(), NEIGHBOURS)
+            return contrastive(probabilities, graph), charge
         shares = np.bincount(labels, minlength=probabilities.shape[1]) / labels.size
         own = probabilities[np.arange(labels.size), labels].astype(np.float64)
         return pvi(np.log(np.clip(own, 1e-300, 1.0)), np.log(shares[labels])), charge
@@ -172,6 +176,12 @@ class Pilot:
         if labels is None:
             raise Lacking("needs classes, and the targets of the data are floats")
         return labels
+
+    def _embeddings(self) -> NDArray[np.float32]:
+        found = self._data.embeddings()
+        if found is None:
+            raise Lacking("needs embeddings: give `embeddings` to the task")
+        return found
 
     # ------------------------------------------------------------------ what is computed
 

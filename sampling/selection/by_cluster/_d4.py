@@ -38,7 +38,7 @@ def _cost(sizes: Sizes) -> Cost:
 
 @method(
     needs="embeddings",
-    label="recommended",
+    label="for replication",
     source="Tirumala 2023",
     ranked=True,
     version=3,

@@ -74,7 +74,7 @@ def _rest(n: float, k: float | None) -> float:
     local_only=True,
     elsewhere={"rounds": 2},
     needs="embeddings",
-    label="recommended",
+    label="baseline",
     source="Minoux 1978; Mirzasoleiman 2015",
     evidence="the objective of apricot and submodlib, 3 to 19 times as fast",
     ranked=True,

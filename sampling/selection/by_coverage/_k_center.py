@@ -55,7 +55,7 @@ def _cost(sizes: Sizes) -> Cost:
     local_only=True,
     elsewhere={"rounds": 2},
     needs="embeddings",
-    label="recommended",
+    label="baseline",
     source="Gonzalez 1985; Sener 2018",
     evidence="the picks of a loop in torch, 2.5 to 5.5 times as fast; 60,000 x 64",
     ranked=True,

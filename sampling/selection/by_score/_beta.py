@@ -31,7 +31,7 @@ _LEAST = 1e-300  # replaces a weight of 0: such rows come last
 
 @method(
     needs="scores",
-    label="recommended",
+    label="baseline",
     source="Cho 2025",
     ranked=False,
     minds={"scores": ("harder", "keep"), "confidence": ("easier",)},

@@ -21,7 +21,7 @@ __all__ = ["ccs"]
 
 @method(
     needs="scores",
-    label="recommended",
+    label="for replication",
     source="Zheng 2023",
     ranked=False,
     minds={"scores": ("harder", "keep"), "margins": ("harder",)},

@@ -23,7 +23,7 @@ __all__ = ["window"]
 
 @method(
     needs="scores",
-    label="recommended",
+    label="baseline",
     source="Paul 2021",
     ranked=False,
     minds={"scores": ("harder", "keep")},

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from ... import _check
 from ..._check._keywords import told
-from ..._entry import NOT_MEASURED, Entry
+from ..._entry import NOT_MEASURED, Entry, evidence_of
 from ...engine import Local, current
 from ...io import directed
 from ...record import Direction, Score, Selection
@@ -73,7 +73,7 @@ class Method:
     source : str
         Paper and year, for tables; "" if there is no single one.
     evidence : str
-        One line from the tables of benchmarks/README.md, or "not measured".
+        What was measured in addition to the comparisons of the benchmark, or "not measured".
     entry : Entry
         What it is for, its paper, our verdict and the evidence, as of the other registries.
     wide : bool
@@ -108,7 +108,7 @@ class Method:
     def entry(self) -> Entry:
         """What it is for, its paper, our verdict and the evidence, as of the other registries."""
         use = self.summary[0].lower() + self.summary[1:].removesuffix(".")
-        return Entry(use, self.source, _VERDICTS[self.label], self.evidence)
+        return Entry(use, self.source, _VERDICTS[self.label], evidence_of(self.name, self.evidence))
 
     @property
     def wide(self) -> bool:

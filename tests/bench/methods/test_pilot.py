@@ -12,6 +12,8 @@ from sampling.bench.tasks._data import data_of
 from sampling.bench.training import _pilot
 from sampling.bench.training._pilot import Pilot, pilot_path, read_pilot
 from sampling.bench.training._train import Failed
+from sampling.clustering import neighbours
+from sampling.scores import contrastive
 
 CPU = torch.device("cpu")
 
@@ -118,6 +120,9 @@ def test_cross_validation_predicts_every_sample_by_a_model_that_did_not_see_it(t
     value, _ = made.score("pvi")
     own = probabilities[np.arange(90), data.labels()]
     np.testing.assert_allclose(value.values, np.log2(own) - np.log2(1 / 3), rtol=1e-4)
+    value, _ = made.score("contrastive")
+    graph = neighbours(data.embeddings(), 10)
+    assert np.array_equal(value.values, contrastive(probabilities, graph).values)
     folds = _pilot._folds(data.labels(), 0, 3)
     assert np.bincount(folds * 3 + data.labels(), minlength=9).tolist() == [10] * 9
 

@@ -131,6 +131,7 @@ def test_every_score_in_every_selector():
         for taker in set(takers) & {"scores", "pi", "quality", "perplexities"}:
             more = {"beta": {"confidence": "confidence"}, "d2": {"embeddings": None}}.get(name, {})
             given = {each: ROWS if of is None else SCORES[of] for each, of in more.items()}
+            given |= {"embeddings": ROWS, "labels": LABELS} if name == "best_window" else {}
             budget = {"threshold": 0.9} if name == "semdedup" else {"budget": 9}
             budget |= {"target": [0.5, 1.0, 2.0]} if name == "match_histogram" else {}
             for score in SCORES.values():
