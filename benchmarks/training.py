@@ -132,9 +132,13 @@ def _cell(method: Method, keep: float, row: Verdict | None, interval: bool) -> s
 
 
 def counts(results: Results, reference: str) -> str:
-    """Return how many methods are above and below a control at the same number of samples."""
+    """Return how many methods are above and below a control at the same number of samples.
+
+    "" if all methods are at full cost.
+    """
     lines = [f"| keep | above `{reference}` | not decided | below | best, and its difference |",
              "|---|---|---|---|---|"]  # fmt: skip
+    heads = len(lines)
     fractions = sorted({run.keep for run in results.runs if run.keep < 1}, reverse=True)
     for keep in fractions:
         found = verdicts(results, MARGIN, reference=(reference, keep)).verdicts
@@ -148,7 +152,7 @@ def counts(results: Results, reference: str) -> str:
             f"| {keep:g} | {above} | {len(rows) - above - below} | {below} | "
             f"`{best.name}` {best.mean:+.2f} ({best.low:+.2f} to {best.high:+.2f}) |"
         )
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > heads else ""
 
 
 def where(results: Results) -> str:
@@ -211,11 +215,10 @@ def tables() -> str:
             f"`sampling bench benchmarks/training/{name}.toml` ({where(results)}). Test "
             f"{results.metric}, %:",
             matrix(results),
-            "Against a new random subset in each epoch, at the same number of samples:",
-            counts(results, "rs2"),
-            "Against one fixed random subset:",
-            counts(results, "random"),
         ]
+        if above := counts(results, "rs2"):
+            parts += ["Against a new random subset in each epoch, at the same number of samples:"]
+            parts += [above, "Against one fixed random subset:", counts(results, "random")]
         balanced = "balanced accuracy"
         if all(balanced in run.metrics for run in results.runs if run.done):
             if name.startswith("text"):
