@@ -2,8 +2,8 @@
 
     python benchmarks/evidence.py       writes `sampling/_evidence.py`, from the runs that are there
 
-Points are differences from training on all the data, without a sampler. Only comparisons of which
-all runs are there are used. A test compares the file with the runs.
+Points are differences from training on all the data, without a sampler. Only whole seeds of
+comparisons with more than three are used. A test compares the file with the runs.
 """
 
 import math
@@ -11,7 +11,7 @@ import textwrap
 from pathlib import Path
 
 from predictions import MARGIN, by_metric
-from training import is_whole, read
+from training import is_enough, read
 
 from sampling.bench import Results, verdicts
 
@@ -104,7 +104,7 @@ ROWS: dict[str, str | tuple[str, str]] = {
 def evidence() -> dict[str, str]:
     """Return the line of each public name that has runs: points of difference from full data."""
     read_ = {name: read(name) for name in (*PRUNED, *TAILS, NOISE)}
-    found = {name: each for name, each in read_.items() if each is not None and is_whole(each)}
+    found = {name: each for name, each in read_.items() if each is not None and is_enough(each)}
     lines = {}
     for public, given in ROWS.items():
         row, *more = (given,) if isinstance(given, str) else given

@@ -310,9 +310,34 @@ def dirichlet() -> None:
 
 
 not_built("balance 6.1", "RCAL", "Zhang et al., ICCV 2023", "a pipeline of outliers and Gaussians")
-not_built("balance 6.2", "STAMP memory", "", "memories of streams are not built")
-not_built("balance 6.3", "RoTTA memory", "Yuan, Xie, Li, CVPR 2023",
-          "memories of streams are not built")  # fmt: skip
+
+
+@system("balance 6.2", "STAMP memory", "Yu et al., ECCV 2024",
+        "batch_selection.ClassBalancedMemory")  # fmt: skip
+def stamp_memory() -> None:
+    """Only certain rows of the class of the reference are stored; weights of mean 1."""
+    chances = tensor(4 * logits()).softmax(1)
+    reference = torch.from_numpy(digits()[1])
+    memory = batch_selection.ClassBalancedMemory(64, 10, count="ema")
+    for rows in torch.arange(N).split(64):
+        memory.add(chances[rows], rows, reference=reference[rows])
+    must(len(memory) == 64 and (memory.entropies < 0.5 * math.log(10)).all())
+    must((memory.classes == digits()[1][memory.indices]).all() and memory.num_disagreeing > 0)
+    near(memory.weights(tensor(memory.entropies)).mean(), 1, 1e-4)
+
+
+@system("balance 6.3", "RoTTA memory", "Yuan, Xie, Li, CVPR 2023",
+        "batch_selection.ClassBalancedMemory")  # fmt: skip
+def rotta_memory() -> None:
+    """Of a stream sorted by class, 1 to 7 of each class in 64 slots; weights by age."""
+    order = np.argsort(digits()[1], kind="stable")
+    chances = tensor(4 * logits()[order]).softmax(1)
+    memory = batch_selection.ClassBalancedMemory(64, 10, evict="score")
+    for rows in torch.arange(N).split(64):
+        memory.add(chances[rows], rows)
+    sizes = memory.class_counts
+    must(len(memory) == 64 and sizes.min() >= 1 and sizes.max() <= 7, sizes)
+    near(memory.weights(), 1 / (1 + np.exp(memory.ages / 64)), 1e-4)
 
 
 @system("balance 6.4", "EATA filter", "Niu et al., ICML 2022", "batch_selection.EATAFilter")

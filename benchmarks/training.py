@@ -30,6 +30,7 @@ from sampling.bench import Results, Run, Verdict, read_results, verdicts
 
 FOLDER = HERE / "results" / "training"
 BEGIN, END = "<!-- training -->", "<!-- end of training -->"
+PILOT = 3  # seeds
 FEW = 2  # fractions, of which one is 1
 CONTROLS = ("full", "full-fewer", "random", "dynamic-random", "rs2")
 COMPARISONS = {
@@ -58,18 +59,30 @@ class Method:
 
 
 def read(name: str) -> Results | None:
-    """Return the runs of a comparison, of the methods in its plan; None if there are none."""
+    """Return the whole seeds of a comparison, of the methods in its plan; None if there are none.
+
+    A seed is whole if all methods of the plan have it, at as many fractions as in the first seed.
+    """
     if not (FOLDER / name / "results.json").exists():
         return None
     results = read_results(FOLDER / name)
-    runs = [run for run in results.runs if run.method in {*results.plan["methods"], *CONTROLS}]
-    return replace(results, runs=runs)
+    planned = {*results.plan["methods"], *CONTROLS}
+    by_seed: dict[int, list[Run]] = {}
+    for run in results.runs:
+        if run.method in planned:
+            by_seed.setdefault(run.seed, []).append(run)
+    size = max(map(len, by_seed.values()), default=0)
+    whole = [
+        runs
+        for runs in by_seed.values()
+        if len(runs) == size and {run.method for run in runs} >= {*results.plan["methods"]}
+    ]
+    return replace(results, runs=[run for runs in whole for run in runs])
 
 
-def is_whole(results: Results) -> bool:
-    """Return whether all methods of the plan have the last seed."""
-    last = {run.method for run in results.runs if run.seed == results.plan["seeds"] - 1}
-    return last >= {*results.plan["methods"]}
+def is_enough(results: Results) -> bool:
+    """Return whether there are more whole seeds than the three of a pilot."""
+    return len({run.seed for run in results.runs}) > PILOT
 
 
 def methods_of(results: Results) -> list[Method]:
@@ -159,12 +172,13 @@ def where(results: Results) -> str:
     """Return commits, machine, seeds and states of the runs."""
     calls = [results.calls[name] for name in {run.call for run in results.runs} & {*results.calls}]
     commits = sorted({(call["commit"] or "?")[:7] for call in calls})
-    seeds = len({run.seed for run in results.runs})
+    seeds, planned = len({run.seed for run in results.runs}), results.plan["seeds"]
+    so_far = f" of {planned} so far" * (seeds < planned)
     done = sum(run.done for run in results.runs)
     machines = sorted({call["hardware"]["processor"] for call in calls}) or ["?"]
     identity = results.identity
     return (
-        f"{done} runs of {identity['epochs']} epochs, {seeds} seeds, commit {', '.join(commits)}, "
+        f"{done} runs of {identity['epochs']} epochs, {seeds} seeds{so_far}, commit {', '.join(commits)}, "
         f"{', '.join(machines)}, one thread a run"
     )
 
@@ -207,7 +221,7 @@ def tables() -> str:
             ]
             continue
         results = found[name]
-        if not is_whole(results):
+        if not is_enough(results):
             parts += [f"### {title}", f"{len(results.runs)} runs so far."]
             continue
         parts += [

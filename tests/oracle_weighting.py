@@ -46,6 +46,72 @@ class EATATwin:
         return rows, weights
 
 
+class StampTwin:
+    """Queues by class, as the method card has them; `pick(k)` chooses among k classes."""
+
+    def __init__(self, capacity, classes, pick, *, highest=False, exact=False):
+        self.capacity, self.limit, self.pick = capacity, 0.5 * math.log(classes), pick
+        self.highest, self.exact = highest, exact
+        self.queues = [[] for _ in range(classes)]  # of (number, entropy), the oldest first
+        self.average = [0.0] * classes
+
+    def add(self, number, chances, label, reference):
+        h = entropy(chances)
+        if not h < self.limit or label != reference:
+            return
+        if sum(map(len, self.queues)) == self.capacity:
+            counts = [len(each) for each in self.queues] if self.exact else self.average
+            held = [c for c, queue in enumerate(self.queues) if queue]
+            most = [c for c in held if counts[c] == max(counts[k] for k in held)]
+            queue = self.queues[most[self.pick(len(most))]]
+            at = max(range(len(queue)), key=lambda k: queue[k][1]) if self.highest else 0
+            del queue[at]
+        self.queues[label].append((number, h))
+
+    def read(self):
+        """End a batch: the average of the counts is updated when the memory is read."""
+        old = zip(self.average, self.queues, strict=True)
+        self.average = [0.9 * mean + 0.1 * len(queue) for mean, queue in old]
+        return sorted(number for queue in self.queues for number, _ in queue)
+
+
+class RottaTwin:
+    """One list of [number, class, entropy, age] for all classes, as the method card has it."""
+
+    def __init__(self, capacity, classes):
+        self.capacity, self.classes, self.held = capacity, classes, []
+
+    def score(self, age, h):
+        unsure = h if self.classes == 1 else h / math.log(self.classes)
+        return 1 / (1 + math.exp(-age / self.capacity)) + unsure
+
+    def add(self, number, chances, label):
+        h = entropy(chances)
+        if not math.isnan(h) and self.room(label, h):
+            self.held.append([number, label, h, 0])
+        for each in self.held:
+            each[3] += 1
+
+    def room(self, label, h):
+        counts = [sum(each[1] == c for each in self.held) for c in range(self.classes)]
+        if counts[label] < self.capacity / self.classes:
+            if len(self.held) < self.capacity:
+                return True
+            rivals = [each for each in self.held if counts[each[1]] == max(counts)]
+        else:
+            rivals = [each for each in self.held if each[1] == label]
+        worst = max(rivals, key=lambda each: self.score(each[3], each[2]))
+        if not self.score(worst[3], worst[2]) > self.score(0, h):
+            return False
+        self.held.remove(worst)
+        return True
+
+    def weights(self):
+        """The loss weight of each sample, by number."""
+        ages = {each[0]: each[3] / self.capacity for each in self.held}
+        return {number: math.exp(-a) / (1 + math.exp(-a)) for number, a in ages.items()}
+
+
 def class_weights_by_formula(counts, *, power=1.0, beta=None, max_ratio=None):
     """Mean 1 over the classes that occur; 0 for others."""
     raw = {}

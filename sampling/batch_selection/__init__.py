@@ -27,6 +27,7 @@ By the loss
 Of unlabelled data
     EATAFilter              reliable predictions that differ from those before
     ConfidenceFilter        predictions that adaptation has made no less confident
+    ClassBalancedMemory     a few samples of the stream, about equally many of each class
 
 For loops of another form, or a selector of your own
     BatchSelector           base class of the selectors
@@ -38,6 +39,7 @@ For loops of another form, or a selector of your own
 from __future__ import annotations
 
 from ._batch_selector import BatchSelector, Chosen, SelectionCost
+from ._class_balanced_memory import ClassBalancedMemory
 from ._filters import ConfidenceFilter, EATAFilter
 from ._frozen import frozen_statistics
 from ._multistage import MultistageFilter
@@ -52,6 +54,7 @@ from ._top_k_loss import TopKLoss
 __all__ = [
     "BatchSelector",
     "Chosen",
+    "ClassBalancedMemory",
     "ConfidenceFilter",
     "EATAFilter",
     "MultistageFilter",

@@ -1,4 +1,4 @@
-"""The one list of batch selectors, for the table in the README.
+"""The one list of batch selectors and the memory of streams, for the table in the README.
 
 A test compares its names with `sampling.batch_selection.__all__`.
 """
@@ -32,6 +32,10 @@ _STATED: dict[str, Entry] = {
     ),
     "ConfidenceFilter": Entry(
         "the same: predictions that adaptation has made no less confident", "after Lee 2023"
+    ),
+    "ClassBalancedMemory": Entry(
+        "unlabelled streams: a few samples to adapt on, about equally many of each class",
+        "Yu 2024; Yuan 2023",
     ),
 }
 SELECTORS = compared(_STATED)

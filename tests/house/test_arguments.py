@@ -134,6 +134,7 @@ RECIPES = {
     "samplers.ByPerformance": lambda **o: own.ByPerformance(**o),
     "samplers.DoReMi": lambda **o: own.DoReMi(**o),
     "samplers.EpochBatchSampler": lambda **o: own.EpochBatchSampler(own.ShuffleSampler(9), 2, **o),
+    "batch_selection.ClassBalancedMemory": lambda **o: rows.ClassBalancedMemory(4, 3, **o),
     "batch_selection.MultistageFilter": lambda **o: rows.MultistageFilter(3, **o),
     "samplers.selmix_pairs": lambda **o: own.selmix_pairs(np.ones((2, 2)), ROWS[:2], ROWS[:2], **o),
     "samplers.ODM": lambda **o: own.ODM(**o),
