@@ -31,8 +31,10 @@ from sampling.bench import Results, Run, Verdict, read_results, verdicts
 FOLDER = HERE / "results" / "training"
 BEGIN, END = "<!-- training -->", "<!-- end of training -->"
 PILOT = 3  # seeds
+BEST = 6  # rows shown that are above a control
 FEW = 2  # fractions, of which one is 1
 CONTROLS = ("full", "full-fewer", "random", "dynamic-random", "rs2")
+NOT_COMPARED = {*CONTROLS, "full-matched-rate"}  # which trains on all samples
 COMPARISONS = {
     "text-mlp": "Package descriptions of Debian 12, an MLP on MiniLM embeddings, 58 sections",
     "text-probe": "The same texts, a linear probe",
@@ -149,21 +151,25 @@ def counts(results: Results, reference: str) -> str:
 
     "" if all methods are at full cost.
     """
-    lines = [f"| keep | above `{reference}` | not decided | below | best, and its difference |",
+    lines = [f"| keep | above `{reference}` | not decided | below | best, and their differences |",
              "|---|---|---|---|---|"]  # fmt: skip
     heads = len(lines)
     fractions = sorted({run.keep for run in results.runs if run.keep < 1}, reverse=True)
     for keep in fractions:
         found = verdicts(results, MARGIN, reference=(reference, keep)).verdicts
-        rows = [row for row in found if row.keep == keep and row.name not in CONTROLS and row.seeds]
+        rows = [
+            row for row in found if row.keep == keep and row.name not in NOT_COMPARED and row.seeds
+        ]
         if not rows:
             continue
-        best = max(rows, key=lambda row: row.mean)
+        order = sorted(rows, key=lambda row: -row.mean)
+        best = [row for row in order if row.low > 0][:BEST] or order[:1]
         above = sum(row.low > 0 for row in rows)
         below = sum(row.high < 0 for row in rows)
         lines.append(
             f"| {keep:g} | {above} | {len(rows) - above - below} | {below} | "
-            f"`{best.name}` {best.mean:+.2f} ({best.low:+.2f} to {best.high:+.2f}) |"
+            + ", ".join(f"`{r.name}` {r.mean:+.2f} ({r.low:+.2f} to {r.high:+.2f})" for r in best)
+            + " |"
         )
     return "\n".join(lines) if len(lines) > heads else ""
 
@@ -178,8 +184,8 @@ def where(results: Results) -> str:
     machines = sorted({call["hardware"]["processor"] for call in calls}) or ["?"]
     identity = results.identity
     return (
-        f"{done} runs of {identity['epochs']} epochs, {seeds} seeds{so_far}, commit {', '.join(commits)}, "
-        f"{', '.join(machines)}, one thread a run"
+        f"{done} runs of {identity['epochs']} epochs, {seeds} seeds{so_far}, commit "
+        f"{', '.join(commits)}, {', '.join(machines)}, one thread a run"
     )
 
 

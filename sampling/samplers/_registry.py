@@ -194,7 +194,7 @@ _STATED: dict[str, Entry] = {
         "the fewest samples that increase the gradient's variance by at most a fraction `tau`",
         weight="1 / probability of being kept",
         source="after Wang 2024",
-        verdict="control",
+        verdict="recommended",
         needs="losses, or bounds of gradients",
     ),
     "ImportanceSampler": Entry(
