@@ -68,8 +68,8 @@ def bench(  # noqa: PLR0913  # one parameter for each option
     keep: Annotated[
         str | None,
         typer.Option(
-            help="Fractions or percentages to keep, comma-separated; default 0.3,0.5,0.7, and "
-            "with --find-limit 0.1 to 0.9."
+            help="Fractions or percentages to keep, comma-separated; default 0.3,0.5,0.7. "
+            "With --find-limit, 0.1 to 0.9 by default."
         ),
     ] = None,
     methods: Annotated[

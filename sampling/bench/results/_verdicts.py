@@ -22,6 +22,7 @@ from ..statistics import (
     evaluate,
     pseudo_values,
 )
+from ..statistics._seeds import PILOT
 from ..tasks._metric import METRICS
 from ._run import Run
 from ._store import Results, check_results, load_details
@@ -103,6 +104,8 @@ def margin_of(results: Results) -> Margin:
     values = [run.test for run in _done(results, REFERENCE) if run.test is not None]
     if not values and results.metric not in METRICS:
         return Margin(1.0, "", f"without runs of {REFERENCE} there is nothing to compare with")
+    if results.metric not in METRICS and len(values) <= PILOT and not any(values):
+        return Margin(1.0, "", f"the {results.metric} of {REFERENCE} is 0, and has no scale")
     return default_margin(
         results.metric,
         about.get("test_samples") or 1000,

@@ -131,3 +131,12 @@ def test_what_a_limit_search_is_given():
     assert search.differences[0.5][1] == pytest.approx(-0.1)
     later = limit_search(given, "rs2", (0.5,), 0.5, 20, first_seed=1)  # which is its seed 0
     assert later.differences[0.5][0] == pytest.approx(-0.1)
+
+
+def test_a_reference_of_0_has_no_margin_and_a_pilot_needs_none():
+    few = results({"full": [0.0] * 3, "mine": [0.1] * 3}, "worst_class")
+    assert "is 0, and has no scale" in margin_of(few).reason
+    assert verdicts(few).verdicts[0].decision in {"pilot", "all equal"}
+    many = results({"full": [0.0] * 4, "mine": [0.1] * 4}, "worst_class")
+    with pytest.raises(ValueError, match="reference must not be 0 .* give a margin"):
+        margin_of(many)

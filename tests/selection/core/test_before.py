@@ -53,7 +53,7 @@ def test_every_setting_of_every_selector_is_checked_before_its_data():
     missed = []
     for name, entry in METHODS.items():
         for argument, each in inspect.signature(entry.function, eval_str=True).parameters.items():
-            of_rows = set(get_args(each.annotation)) >= ARRAYS
+            of_rows = {*map(str, get_args(each.annotation))} >= {*map(str, ARRAYS)}
             if argument in ("budget", "options") or of_rows:
                 continue
             try:
