@@ -54,6 +54,7 @@ _MATCH_NOTE = (
 )
 
 
+@told
 @dataclass
 class Benchmark:
     """Settings, data and results, ready to run; made by `prepare`.

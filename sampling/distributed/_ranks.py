@@ -65,6 +65,7 @@ def rank_and_replicas(rank: int | None, num_replicas: int | None) -> tuple[int, 
     return _check.integer("rank", rank, 0, num_replicas), num_replicas
 
 
+@told
 @contextmanager
 def uneven(reason: str) -> Iterator[None]:
     """Refuse everything that waits for all ranks, if their numbers of batches differ.

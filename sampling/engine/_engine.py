@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from .._check._keywords import told
+
 __all__ = ["Engine", "facts", "here"]
 
 T = TypeVar("T")
@@ -41,6 +43,7 @@ class Engine(Protocol):
         """
 
 
+@told
 def facts(engine: Engine) -> dict[str, Any]:
     """Return what a result depends on except its inputs: the CPU type and the library versions.
 

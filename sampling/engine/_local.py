@@ -13,6 +13,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
+from .._check._keywords import told
+
 __all__ = ["Local"]
 
 T = TypeVar("T")
@@ -23,6 +25,7 @@ _FOUND: dict[frozenset[str], ThreadpoolController] = {}
 _POOLS: dict[int, ThreadPoolExecutor] = {}
 
 
+@told
 @dataclass(frozen=True)
 class Local:
     """Engine that processes parts in threads of this process.

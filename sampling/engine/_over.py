@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _check
+from .._check._keywords import told
 from .._check._rows import Rows
 from .._progress import steps
 from ._engine import Engine
@@ -42,11 +43,13 @@ _ENGINE: ContextVar[Engine | None] = ContextVar("engine", default=None)
 _STEADY: dict[int, weakref.ref[NDArray[Any]]] = {}
 
 
+@told
 def current() -> Engine:
     """Return the engine that `over` uses."""
     return _ENGINE.get() or Local()
 
 
+@told
 @contextmanager
 def use(engine: Engine) -> Iterator[None]:
     """Use another engine inside the block.
@@ -87,6 +90,7 @@ def use(engine: Engine) -> Iterator[None]:
             _ENGINE.reset(token)
 
 
+@told
 def steady(rows: Any) -> Any:  # array or Rows
     """Return the same rows, which the caller promises not to modify while it holds them.
 
@@ -115,6 +119,7 @@ def is_steady(rows: Any) -> bool:  # array or Rows
     return known is not None and known() is rows
 
 
+@told
 def blocks(rows: Any, numbers: int | None = None) -> Sequence[slice]:  # array or Rows
     """Split rows (n, D) into blocks of about `numbers` numbers each.
 
@@ -132,6 +137,7 @@ def blocks(rows: Any, numbers: int | None = None) -> Sequence[slice]:  # array o
     return [slice(at, min(at + step, len(rows))) for at in range(0, len(rows), step)]
 
 
+@told
 def over(
     function: Callable[..., T],
     rows: Any,  # array or Rows
@@ -216,6 +222,7 @@ class _Items(Sequence[Any]):
         return self.make(*(each[at] for each in self.arguments))
 
 
+@told
 def each(
     function: Callable[[Any], T],
     items: Iterable[Any],
@@ -258,6 +265,7 @@ def each(
     return steps(found, title, total)
 
 
+@told
 def gathered(rows: Any, places: NDArray[np.int64]) -> Any:  # array or Rows
     """Return a subset of the rows: a view of rows on disk, a copy of rows in memory.
 
@@ -273,6 +281,7 @@ def gathered(rows: Any, places: NDArray[np.int64]) -> Any:  # array or Rows
     return rows.take(places) if isinstance(rows, Rows) else rows[places]
 
 
+@told
 def bad_rows(rows: Any, *, directed: bool = False) -> NDArray[np.bool_] | None:
     """Return which rows (N, D) are not finite as float32, as `_check.bad_rows` does; None if none.
 
@@ -298,6 +307,7 @@ def bad_rows(rows: Any, *, directed: bool = False) -> NDArray[np.bool_] | None:
     return bad if bad.any() else None
 
 
+@told
 def finite(name: str, values: Any) -> Any:  # array-like -> array or Rows
     """Return embeddings (N, D) as they are stored, `steady`, and none NaN or infinite as float32.
 

@@ -283,6 +283,7 @@ class Ray:
         self._task = ray.remote(**options)(work)
 
 
+@told
 def named(engine: str | None, address: str | None = None) -> Engine:
     """Return an engine by name, as commands and plans give it.
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .._check._keywords import told
+
 BAD, ALREADY, NO_GROUP = "a value that is not finite", "already selected", "in no group"
 NOT_ELIGIBLE = {BAD, ALREADY, NO_GROUP}  # rules of rows that were not eligible
 
 
+@told
 @dataclass(frozen=True)
 class Explanation:
     """Explanation of why a row was kept or dropped.

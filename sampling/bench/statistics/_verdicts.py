@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ... import _check
+from ..._check._keywords import told
 from ._distributions import Floats
 from ._examples import Components, NewExamples, new_examples
 from ._holm import holm
@@ -55,6 +56,7 @@ class Row:
     examples: Components | None = None
 
 
+@told
 @dataclass(frozen=True)
 class Verdict:
     """What a table says about one row.
@@ -121,6 +123,7 @@ class Verdict:
         return f"{self.decision} on this test set" if self.on_test_set else self.decision
 
 
+@told
 @dataclass(frozen=True)
 class Evaluation:
     """Verdicts of all rows of a table, and what they spent.
