@@ -737,3 +737,19 @@ def test_names_instead_of_codes_are_refused_with_the_way_to_number_them():
         match=r"got dtype <U3, with 'cat' in row 0: number the classes",
     ):
         _check.codes("labels", np.array(["cat", "dog"]), 2)
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([3, 4], None),
+        ([], None),
+        ([1.0, 2.5], (1, 2.5)),
+        ([0, 1, "x"], (2, "x")),  # which numpy makes an array of strings
+        (["0", "1"], (0, "0")),
+        (np.array([0, None], object), (1, None)),
+        ([[0, 1], [2, 0.5]], (1, 0.5)),
+    ],
+)
+def test_the_first_entry_that_is_no_int(values, found):
+    assert _check.first_other_than_int(np.asarray(values)) == found

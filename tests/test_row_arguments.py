@@ -1,6 +1,7 @@
 """One number for each row: of another length, of another shape or masked, it is refused by name."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -472,3 +473,25 @@ def test_records_of_clusters_and_neighbours_check_themselves():
     ):
         with pytest.raises(ValueError, match=message):
             Neighbours(indices, distances)
+
+
+SEVERAL = {key: case for key, case in {**PARALLEL, **FIRST}.items() if len(case[0]) > 1}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of rows without a value that are omitted
+@pytest.mark.parametrize("wrong", ["x", None, {}], ids=["string", "none", "mapping"])
+@cases(SEVERAL)
+def test_a_value_of_another_type_is_refused_with_its_row(argument, rows, call, wrong):
+    """Labels may be strings and missing, and a float may be missing: then nothing is refused."""
+    held = rows.tolist()
+    if rows.ndim == 1:
+        held[1] = wrong
+    else:
+        held[1][0] = wrong
+    try:
+        call(held)
+    except (TypeError, ValueError) as error:
+        if wrong is None and "number of groups" in str(error):
+            return  # a missing group is one of its own
+        named = rf"\b{argument}(\[1\] must|\b.* row 1\b)"
+        assert re.search(named, str(error)), error  # noqa: PT017  # it may be accepted

@@ -280,7 +280,8 @@ def as_numbers(name: str, array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind in "fiub":
         return array
     found = f"{name} must hold numbers, got dtype {array.dtype}"
-    flat = np.asarray(array).reshape(len(array), -1).tolist()  # it may be on disk
+    rows = np.atleast_1d(np.asarray(array))  # it may be on disk
+    flat = rows.reshape(len(rows), -1).tolist()
     if array.dtype.kind in "US":  # one string in a list makes numpy convert its numbers too
         wrong = _first_where(lambda each: not _reads_as_number(each), flat)
         if wrong is None:
@@ -536,13 +537,23 @@ def refuse_other_than_ints(name: str, values: NDArray[Any], remedy: str = "") ->
         return
     refuse_mask(name, values)
     found = f"{name} must hold ints, got dtype {values.dtype}"
-    rows = values.reshape(len(values), -1).tolist()
-    wrong = _first_where(lambda each: not isinstance(each, int | np.integer), rows)
-    if values.dtype.kind == "f":
-        wrong = _first_where(lambda each: each != each or each != np.floor(each), rows)
+    wrong = first_other_than_int(values)
     if wrong is not None:
         raise TypeError(f"{found}, with {wrong[1]!r} in row {wrong[0]}{remedy}")
     raise TypeError(f"{found}: convert it to int64")
+
+
+def first_other_than_int(values: NDArray[Any]) -> tuple[int, Any] | None:
+    """Return the row and the value of the first entry that is no int; None if all are."""
+    if values.size == 0:
+        return None
+    rows = values.reshape(len(values) if values.ndim else 1, -1).tolist()
+    if values.dtype.kind == "f":
+        return _first_where(lambda each: each != each or each != np.floor(each), rows)
+    wrong = _first_where(lambda each: not isinstance(each, int | np.integer), rows)
+    if values.dtype.kind in "US":  # one string in a list makes numpy convert its ints too
+        return _first_where(lambda each: not _reads_as_number(each), rows) or wrong
+    return wrong
 
 
 def refuse_mask(name: str, values: Any) -> None:  # an array or a tensor

@@ -402,8 +402,9 @@ def as_indices(indices: ArrayLike | torch.Tensor) -> torch.Tensor:
     given = _check.host(indices, "indices")
     _check.refuse_mask("indices", given)
     array = np.array(given)  # a copy: torch warns of arrays that are read-only
-    if array.ndim != 1 or array.dtype.kind not in "iu":
+    if array.ndim != 1:
         raise TypeError(f"indices must hold ints (B,), got {array.dtype} of shape {array.shape}")
+    _check.refuse_other_than_ints("indices", array)
     return torch.from_numpy(array.astype(np.int64))
 
 

@@ -98,7 +98,8 @@ class RHOLoss(BatchSelector):
         **options: Unpack[SelectorOptions],
     ) -> None:
         values = irreducible.values if isinstance(irreducible, ScoreTable) else irreducible
-        array = np.array(_check.one_dimensional("irreducible", values), np.float32)
+        given = _check.one_dimensional("irreducible", values)
+        array = np.array(_check.as_numbers("irreducible", given), np.float32)
         if np.isinf(array).any():
             row = int(np.isinf(array).argmax())
             raise ValueError(f"irreducible must be finite or NaN, got {array[row]} in row {row}")

@@ -308,7 +308,7 @@ def _known(scores: ArrayLike | torch.Tensor) -> torch.Tensor:
     if isinstance(scores, torch.Tensor):
         values = scores
     else:
-        values = torch.tensor(_check.host(scores, "scores"))
+        values = torch.tensor(_check.as_numbers("scores", _check.host(scores, "scores")))
     if values.ndim != 1:
         raise ValueError(f"scores must have shape (B,), got {tuple(values.shape)}")
     values = values.detach().float()

@@ -49,6 +49,9 @@ def changes_at(
         if each is not None:
             array = _check.one_dimensional(name, each)
             _check.same_length(name, array, "the data", len(scores))
+    if keys is not None:
+        keys = _check.one_dimensional("keys", keys)
+        _check.refuse_other_than_ints("keys", keys)
     info = {**selection.info, "threshold": value}
     if "search" in info:  # its estimate applies to the other threshold
         estimated = ("recall", "interval", "threshold", "found", "others", "checked", "missed")

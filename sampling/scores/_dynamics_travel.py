@@ -116,7 +116,8 @@ def host_labels(labels: ArrayLike | torch.Tensor) -> Indices:
     array = _with_labels(labels)
     refuse_table(array)
     if array.dtype.kind not in "iu":
-        found = "" if array.ndim == 0 or array.size == 0 else f", {array.flat[0]!r} in row 0"
+        wrong = _check.first_other_than_int(array) if array.ndim else None
+        found = "" if wrong is None else f", {wrong[1]!r} in row {wrong[0]}"
         raise TypeError(f"labels must hold class ids in [0, C), got dtype {array.dtype}{found}")
     return np.ascontiguousarray(array, np.int64)
 

@@ -192,7 +192,7 @@ class ScoreTable:
         num_nonfinite : int
             Saved value of the attribute of this name.
         """
-        values = _check.one_dimensional("values", values)
+        values = _check.as_numbers("values", _check.one_dimensional("values", values))
         _check.same_length("values", values, "the table", len(self))
         lost = _check.integer("num_nonfinite", num_nonfinite, 0)
         for buffer in self._buffers.values():
@@ -268,9 +268,7 @@ def as_tensor(values: ArrayLike | torch.Tensor) -> torch.Tensor:
 def host_rows(indices: ArrayLike | torch.Tensor) -> Indices:
     """Return indices as a contiguous int64 array on the host, without a copy if they are one."""
     array = _check.host(indices, "indices")
-    _check.refuse_mask("indices", array)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"indices must hold ints, got dtype {array.dtype}")
+    _check.refuse_other_than_ints("indices", array)
     return np.asarray(array, dtype=np.int64, order="C")
 
 
@@ -281,4 +279,5 @@ def host_losses(losses: ArrayLike | torch.Tensor) -> NDArray[np.float32]:
         if losses.dtype != torch.float32:
             losses = losses.float()
         return np.asarray(losses.numpy(), order="C")
-    return np.asarray(_check.host(losses, "losses"), dtype=np.float32, order="C")
+    array = _check.as_numbers("losses", _check.host(losses, "losses"))
+    return np.asarray(array, dtype=np.float32, order="C")

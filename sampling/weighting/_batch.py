@@ -107,7 +107,9 @@ def rows_of(
     ids = rows if isinstance(rows, torch.Tensor) else torch.as_tensor(_ints(name, rows))
     _check.refuse_mask(name, ids)
     if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
-        raise TypeError(f"{name} must hold ints, got {ids.dtype}")
+        wrong = _check.first_other_than_int(_check.host(ids)) if ids.is_cpu else None
+        found = "" if wrong is None else f", with {wrong[1]} in row {wrong[0]}"
+        raise TypeError(f"{name} must hold ints, got {ids.dtype}{found}")
     if ids.shape != losses.shape:
         raise ValueError(
             f"{name} must have the shape of losses, {tuple(losses.shape)}, got {tuple(ids.shape)}"
@@ -127,7 +129,7 @@ def _ints(name: str, rows: ArrayLike) -> NDArray[Any]:
     if array.dtype.kind == "O" and array.ndim == 1:
         array = _labels.ids(name, rows)
     if array.dtype.kind in "OTUS":
-        raise TypeError(f"{name} must hold ints, got dtype {array.dtype}{_check.NUMBERED}")
+        _check.refuse_other_than_ints(name, array, _check.NUMBERED)
     return array
 
 

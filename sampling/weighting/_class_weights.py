@@ -358,7 +358,9 @@ def as_tensor(labels: torch.Tensor | ArrayLike) -> torch.Tensor:
     array = _check.host(labels, "labels")
     if array.dtype.kind not in "iufb":
         remedy = _check.NUMBERED if array.dtype.kind in "OTUS" else ""
-        raise TypeError(f"labels must hold class numbers, got dtype {array.dtype}{remedy}")
+        wrong = _check.first_other_than_int(array)
+        found = "" if wrong is None else f", with {wrong[1]!r} in row {wrong[0]}"
+        raise TypeError(f"labels must hold class numbers, got dtype {array.dtype}{found}{remedy}")
     return torch.as_tensor(np.array(array))
 
 

@@ -62,7 +62,8 @@ class LossReference:
         losses : float array of shape (N,)
             Such as `sampler.scores`. NaN and infinite ones, as of unseen samples, are ignored.
         """
-        values = np.asarray(_check.one_dimensional("losses", losses), np.float32)
+        values = _check.as_numbers("losses", _check.one_dimensional("losses", losses))
+        values = values.astype(np.float32, copy=False)
         self._ordered = torch.from_numpy(np.sort(values[np.isfinite(values)]))
 
     def _weights(

@@ -68,7 +68,5 @@ class Rows:
 
 def _whole(indices: ArrayLike) -> NDArray[np.generic]:
     array = _check.host(indices, "indices")
-    _check.refuse_mask("indices", array)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"indices must hold ints, got dtype {array.dtype}")
+    _check.refuse_other_than_ints("indices", array)
     return array.astype(np.int64)

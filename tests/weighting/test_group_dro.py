@@ -109,7 +109,7 @@ def test_saved_and_resumed_it_goes_on_alike():
         ([0, 2], ValueError, r"^groups must be in \[0, 2\), got 2 in row 1$"),
         ([-1, 0], ValueError, r"^groups must be in \[0, 2\), got -1 in row 0$"),
         ([0.0, 1.0], TypeError, "^groups must hold ints, got torch.float64$"),
-        (["a", "b"], TypeError, "^groups must hold ints, got dtype <U1: number the classes"),
+        (["a", "b"], TypeError, "^groups must hold ints, got dtype <U1, with 'a' in row 0: number"),
     ],
 )
 def test_bad_groups(groups, error, message):

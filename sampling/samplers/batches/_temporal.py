@@ -207,9 +207,11 @@ def _times(times: ArrayLike, size: int) -> Packed:
         return array
     if array.dtype.kind in "iu":  # float64 would round nanoseconds
         return array
-    if array.dtype.kind not in "fb":
+    try:
+        numbers = _check.as_numbers("times", array)
+    except TypeError as error:
         raise TypeError(
-            f"times must hold numbers, datetime64 or timedelta64, got dtype {array.dtype}, with "
-            f"{array.tolist()[0]!r} in row 0: convert them, such as by pandas.to_datetime(times)"
-        )
-    return _check.floats("times", array)
+            f"{str(error).removesuffix(': convert it to float')}: convert them, such as by "
+            "pandas.to_datetime(times)"
+        ) from None
+    return _check.floats("times", numbers)
