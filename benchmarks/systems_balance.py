@@ -483,7 +483,8 @@ def _slope(weights: np.ndarray, source: np.ndarray) -> float:
 
 
 @system("balance 12.2b", "uLSIF", "Kanamori, Hido, Sugiyama, JMLR 2009",
-        "weighting.ulsif_weights")  # fmt: skip
+        "weighting.ulsif_weights",
+        "setting negative coefficients to 0: negative ratios are")  # fmt: skip
 def ulsif() -> None:
     """For normals at 0 and 1 the logarithm of the weight has slope 1 (0.7 to 1.3), mean 1."""
     random = np.random.default_rng(0)

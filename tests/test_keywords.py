@@ -43,6 +43,7 @@ from sampling.samplers import (
 )
 from sampling.samplers.dynamic._pruning import PruningSampler
 from sampling.samplers.tables import ShuffledTable
+from sampling.selection import d2
 from sampling.testing._every_sampler import SAMPLERS
 
 ROWS = np.eye(4)
@@ -324,3 +325,17 @@ def test_a_pruner_of_others_that_passes_everything_on_names_the_options_of_its_f
         Own(aneal_fraction=0.5)
     with pytest.raises(TypeError, match="UCBSampler takes no keyword 'score_ema'"):
         UCBSampler(8, 8, score_ema=0.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: d2([1.0], [[1.0]], budget=1), "scores, budget; .* got 'budget' by"),
+        (lambda: d2([1.0], 1, [[1.0]]), "scores, budget; .* got 3 arguments"),
+        (lambda: ShuffleSampler(9, *range(9)), "ShuffleSampler takes by position.*got 10"),
+        (lambda: ShuffleSampler(9).set_epoch(1, epoch=2), "order: epoch; got 'epoch' by"),
+    ],
+)
+def test_arguments_in_a_wrong_place_are_answered_with_their_order(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()

@@ -18,6 +18,7 @@ from ..types import Floats, Indices
 _VERSION = 1
 _RELIABLE = 0.5  # of log C, the entropy of a uniform prediction
 _MOST_OFF = 0.02  # from the sum 1: a softmax over many classes in bfloat16
+_FINITE = "finite and >= 0"
 _COUNTERS = ("num_offered", "num_nonfinite", "num_unreliable", "num_disagreeing", "num_refused")
 
 Evict = Literal["oldest", "highest_entropy", "score"]
@@ -276,6 +277,11 @@ class ClassBalancedMemory:
                 f"entropies must be floats, one for each of the {self._size} stored samples, got "
                 f"{entropies.dtype} of shape {tuple(entropies.shape)}"
             )
+        if not entropies.isfinite().all():
+            raise ValueError(
+                "entropies must be finite, got others: check the model's predictions for the "
+                "stored samples, or rebuild the memory"
+            )
         return torch.softmax(-entropies, 0) * self._size
 
     # ------------------------------------------------------------------ what is replaced
@@ -378,6 +384,8 @@ class ClassBalancedMemory:
         StateError
             If it is not one, or of other arguments. Nothing is changed then.
         """
+        if not isinstance(state, Mapping):
+            raise StateError(f"state must be a mapping, got {type(state).__name__}")
         missing = set(self.state_dict()) - set(state)
         if missing:
             raise StateError(f"state must have the keys of state_dict(), missing {sorted(missing)}")
@@ -388,15 +396,21 @@ class ClassBalancedMemory:
             counters = {name: _check.integer(name, state[name], 0) for name in _COUNTERS}
             size = _check.integer("number of samples", len(state["indices"]), 0, self.capacity + 1)
             rows, classes, ages = (
-                _ints(name, np.array(state[name], np.int64), size, high)
+                _ints(name, np.array(state[name], None if size else np.int64), size, high)
                 for name, high in (
                     *(("indices", _check.MAX_SIZE), ("classes", self.num_classes)),
                     ("ages", counters["num_offered"] + 1),
                 )
             )
-            entropies = np.array(state["entropies"], np.float64).reshape(size)
-            average = np.array(state["average"], np.float64).reshape(self.num_classes)
-        except (TypeError, ValueError) as error:
+            if np.unique(ages[ages > 0]).size < size:
+                raise ValueError("ages must be above 0, and all different")
+            average = _check.floats("average", state["average"], _FINITE)
+            entropies = np.empty(0)
+            if size or len(state["entropies"]):
+                entropies = _check.floats("entropies", state["entropies"], _FINITE)
+            _check.same_length("entropies", entropies, "indices", size)
+            _check.same_length("average", average, "num_classes", self.num_classes)
+        except (TypeError, ValueError, OverflowError) as error:
             raise StateError(f"state must hold a memory, got another: {error}") from None
         for name, value in counters.items():
             setattr(self, name, value)

@@ -84,7 +84,8 @@ def contrastive(probabilities: ArrayLike, neighbours: Graph | ArrayLike) -> Scor
 
 def _graph(neighbours: Any, size: int) -> Indices:  # a graph, or an array-like
     """Return the neighbours of each row: int64 (N, k)."""
-    found = _check.host(getattr(neighbours, "indices", neighbours), "neighbours")
+    given = getattr(neighbours, "indices", neighbours)  # of a tensor, a method
+    found = _check.host(neighbours if callable(given) else given, "neighbours")
     if found.ndim != 2 or len(found) != size:  # noqa: PLR2004
         raise ValueError(
             f"neighbours must have shape ({size}, k), a row for each of probabilities, got "

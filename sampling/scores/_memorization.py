@@ -111,6 +111,11 @@ def _fractions(correct: ArrayLike) -> NDArray[Any]:
 def _inside(bags: Any, shape: tuple[int, ...]) -> Iterator[NDArray[np.bool_]]:
     """Yield which samples each model was trained on: bool (N,)."""
     own = isinstance(bags, Sequence) and len(bags) > 0 and hasattr(bags[0], "counts")
+    if not own and isinstance(bags, list | tuple) and len({*map(np.size, bags)}) > 1:
+        raise TypeError(
+            "bags must be those of selection.bags, or bools or counts of shape (R, N), got lists "
+            "of different lengths: of indices i, give np.bincount(i, minlength=N)"
+        )
     given: Any = bags if own else _check.host(bags, "bags")
     found = (len(given), np.size(given[0].counts)) if own else given.shape
     if found != shape:

@@ -17,6 +17,7 @@ from ._sample_weights import SampleWeights
 
 _FEWEST = 20  # samples of each side
 _NEAR = 1e-6  # of probabilities to 0 and 1
+_HALF = 0.5  # of the target's mean
 _SMALL = 0.05  # an effective sample size below this part of N warns, and a mean ratio
 
 
@@ -121,21 +122,34 @@ def sides(source: ArrayLike, target: ArrayLike) -> tuple[Floats, Floats]:
     return np.asarray(rows[:], np.float64), np.asarray(others[:], np.float64)
 
 
-def weighting_of(ratios: Floats, limit: float, power: float) -> SampleWeights:
-    """Return density ratios (N,) as weights of mean 1, limited and flattened; warn if few count."""
+def weighting_of(
+    ratios: Floats, limit: float, power: float, unmatched: float = 0.0
+) -> SampleWeights:
+    """Return density ratios (N,) as weights of mean 1, limited and flattened; warn if few count.
+
+    unmatched : part of the target's mean in a kernel space that the weighted source does not reach
+    """
     if not ratios.any():
         raise ValueError(
             "source and target must overlap, got a density ratio of 0 for all source samples: use "
             "a larger bandwidth, or other embeddings"
         )
-    weights = np.minimum(ratios, np.quantile(ratios, limit)) ** power
+    most = np.quantile(ratios, limit)
+    if most == 0:
+        raise ValueError(
+            f"clip_quantile must leave a weight above 0, got {limit:g}, and only "
+            f"{np.count_nonzero(ratios)} of {ratios.size} source samples have one: source and "
+            "target hardly overlap; use clip_quantile=1, or a larger bandwidth"
+        )
+    weights = np.minimum(ratios, most) ** power
     weights /= weights.mean()
     effective, mean = effective_size(ratios), float(ratios.mean())
-    if effective < _SMALL * ratios.size or mean < _SMALL:
+    if effective < _SMALL * ratios.size or mean < _SMALL or unmatched > _HALF:
+        apart = f", and {unmatched:.0%} of the target's mean is not reached" * (unmatched > _HALF)
         warn(
             "source and target hardly overlap: without limits the weights have an effective sample "
             f"size of {effective:.3g} of {ratios.size}, and the density ratio a mean of {mean:.3g} "
-            "instead of 1: the weighted source does not represent the target"
+            f"instead of 1{apart}: the weighted source does not represent the target"
         )
     return SampleWeights(weights)
 

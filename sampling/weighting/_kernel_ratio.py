@@ -64,12 +64,13 @@ def ulsif_weights(  # noqa: PLR0913  # a basis, its penalty, the limits of the w
     Returns
     -------
     SampleWeights
-        Of mean 1, with the same warnings as `density_ratio_weights`.
+        Of mean 1, with the warnings of `density_ratio_weights`, and one if the weighted source
+        does not reach half of the target's mean in the kernel space.
 
     Raises
     ------
     ValueError
-        As `density_ratio_weights`; if all ratios are 0.
+        As `density_ratio_weights`; if all ratios are 0, or all that `clip_quantile` leaves.
 
     Notes
     -----
@@ -78,7 +79,8 @@ def ulsif_weights(  # noqa: PLR0913  # a basis, its penalty, the limits of the w
         bytes. Both of 10^5 samples, D = 64: 4.3 s of one core.
     Source
         Kanamori, Hido, Sugiyama, "A Least-squares Approach to Direct Importance Estimation", JMLR
-        2009; the grids and the standardized columns are choices of this package.
+        2009; the grids and the standardized columns are choices of this package, and so is that
+        negative ratios are set to 0: the authors set negative coefficients to 0.
 
     Examples
     --------
@@ -101,7 +103,7 @@ def ulsif_weights(  # noqa: PLR0913  # a basis, its penalty, the limits of the w
         [width] if width is not None else [each * _median(rows, others, key) for each in _WIDTHS]
     )
     ridges = [penalty] if penalty is not None else list(_RIDGES)
-    best, ratios = np.inf, np.zeros(len(rows))
+    best, ratios, unmatched = np.inf, np.zeros(len(rows)), 1.0
     for each in widths:
         phi, psi = _gaussians(rows, centers, each), _gaussians(others, centers, each)
         errors = [np.inf if len(widths) * len(ridges) > 1 else -np.inf]
@@ -110,7 +112,21 @@ def ulsif_weights(  # noqa: PLR0913  # a basis, its penalty, the limits of the w
         if min(errors) < best:
             best = min(errors)
             ratios = _fitted(phi, psi, ridges[int(np.argmin(errors))], part)
-    return weighting_of(ratios, limit, power)
+            unmatched = _unmatched(phi, ratios, psi, np.ones(len(others)))
+    return weighting_of(ratios, limit, power, unmatched)
+
+
+def _unmatched(phi: NDArray[Any], own: Floats, psi: NDArray[Any], others: Floats) -> float:
+    """Return the squared distance of the two weighted means, as a fraction of the target's square.
+
+    phi, psi    : features of the source (N, F) and the target (T, F)
+    own, others : their weights, (N,) and (T,)
+    """
+    if not own.any() or not others.any():
+        return 1.0
+    aim = others @ psi / others.sum()
+    gap = own @ phi / own.sum() - aim
+    return float(gap @ gap) / (float(aim @ aim) or 1.0)
 
 
 def _fitted(phi: Floats, psi: Floats, ridge: float, relative: float) -> Floats:
@@ -178,12 +194,13 @@ def kmm_weights(  # noqa: PLR0913  # a kernel, its limits, the limits of the wei
     Returns
     -------
     SampleWeights
-        Of mean 1, with the same warnings as `density_ratio_weights`.
+        Of mean 1, with the warnings of `density_ratio_weights`, and one if the weighted source
+        does not reach half of the target's mean in the kernel space.
 
     Raises
     ------
     ValueError
-        As `density_ratio_weights`; if all weights are 0.
+        As `density_ratio_weights`; if all weights are 0, or all that `clip_quantile` leaves.
 
     Notes
     -----
@@ -205,8 +222,10 @@ def kmm_weights(  # noqa: PLR0913  # a kernel, its limits, the limits of the wei
     """
     limit = _check.number("clip_quantile", clip_quantile, "(0, 1]")
     power = _check.number("power", power, "(0, 1]")
-    weights, _ = _matched(source, target, bandwidth, max_weight, 1.0, num_features, max_iter, seed)
-    return weighting_of(weights, limit, power)
+    weights, _, unmatched = _matched(
+        source, target, bandwidth, max_weight, 1.0, num_features, max_iter, seed
+    )
+    return weighting_of(weights, limit, power, unmatched)
 
 
 @told
@@ -245,7 +264,7 @@ def double_weights(  # noqa: PLR0913  # a kernel, its limits, the limits of the 
     Returns
     -------
     weighting : SampleWeights
-        Of the source, of mean 1, with the same warnings as `density_ratio_weights`.
+        Of the source, of mean 1, with the warnings of `kmm_weights`.
     target_weights : float64 array of shape (T,)
         In [0, 1]; low for target samples that the source does not represent.
 
@@ -274,10 +293,10 @@ def double_weights(  # noqa: PLR0913  # a kernel, its limits, the limits of the 
     relaxation = _check.number("relaxation", relaxation, "[1, inf)")
     limit = _check.number("clip_quantile", clip_quantile, "(0, 1]")
     power = _check.number("power", power, "(0, 1]")
-    weights, others = _matched(
+    weights, others, unmatched = _matched(
         source, target, bandwidth, max_weight, relaxation, num_features, max_iter, seed
     )
-    return weighting_of(weights, limit, power), others
+    return weighting_of(weights, limit, power, unmatched), others
 
 
 def _matched(  # noqa: PLR0913  # those of the public functions
@@ -289,8 +308,8 @@ def _matched(  # noqa: PLR0913  # those of the public functions
     num_features: int,
     max_iter: int,
     seed: int,
-) -> tuple[Floats, Floats]:
-    """Return weights b of the source (N,), and a of the target (T,)."""
+) -> tuple[Floats, Floats, float]:
+    """Return weights b of the source (N,), a of the target (T,), and what is not matched."""
     rows, others = _standardized(*sides(source, target))
     largest = _check.number("max_weight", max_weight, "[1, inf)")
     most = largest / float(np.sqrt(relaxation))
@@ -307,7 +326,8 @@ def _matched(  # noqa: PLR0913  # those of the public functions
     width = _check.number("bandwidth", bandwidth, "(0, inf)")
     turn = _normals(rows.shape[1], count, key) / width
     phi, psi = (_waves(each @ turn).astype(np.float32) for each in (rows, others))
-    return minimized(phi, psi, most, relaxation, steps)
+    own, given = minimized(phi, psi, most, relaxation, steps)
+    return own, given, _unmatched(phi, own, psi, given)
 
 
 def minimized(
@@ -428,7 +448,7 @@ def _squares(rows: Floats, centers: Floats) -> Floats:
 
 
 def _gaussians(rows: Floats, centers: Floats, width: float) -> Floats:
-    return np.asarray(np.exp(-_squares(rows, centers) / (2 * width**2)), np.float64)
+    return np.asarray(np.exp(-_squares(rows, centers) / width / width / 2), np.float64)
 
 
 def _normals(rows: int, columns: int, key: np.uint64) -> Floats:

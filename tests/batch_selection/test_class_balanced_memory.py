@@ -204,6 +204,13 @@ def test_a_loaded_state_continues_as_the_memory_would(options):
         ({"num_offered": -1}, "num_offered must be >= 0"),
         ({"entropies": [0.0]}, "got another"),
         ({"average": [0.0]}, "got another"),
+        ({"classes": [0.5, 1.0]}, "classes must hold ints"),
+        ({"ages": [1, 1]}, "ages must be above 0, and all different"),
+        ({"ages": [0, 1]}, "ages must be above 0, and all different"),
+        ({"entropies": [0.0, float("nan")]}, "entropies must be finite and >= 0, got nan"),
+        ({"average": [0.0, -1.0, 0.0, 0.0]}, "average must be finite and >= 0, got -1"),
+        ({"indices": [10**30, 1]}, "got another"),
+        ({"indices": None}, "got another"),
     ],
 )
 def test_a_state_of_another_memory_is_refused(change, message):
@@ -265,3 +272,18 @@ def test_a_state_of_another_memory_is_refused(change, message):
 def test_what_cannot_work_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_an_empty_memory_is_saved_and_no_mapping_is_a_state():
+    memory = ClassBalancedMemory(5, 4)
+    memory.load_state_dict(memory.state_dict())
+    assert len(memory) == 0
+    with pytest.raises(StateError, match="state must be a mapping, got NoneType"):
+        memory.load_state_dict(None)
+
+
+def test_entropies_of_a_broken_model_have_no_weights():
+    memory = ClassBalancedMemory(5, 4)
+    memory.add(certain(0, 1, classes=4))
+    with pytest.raises(ValueError, match="entropies must be finite"):
+        memory.weights(torch.tensor([0.0, float("inf")]))

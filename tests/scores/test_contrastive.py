@@ -102,3 +102,10 @@ def test_bad_arguments():
         contrastive(CHANCES, np.full((60, 1), 60))
     with pytest.raises(TypeError, match="neighbours must .*"):
         contrastive(CHANCES, np.zeros((60, 1)))
+
+
+def test_neighbours_may_be_a_tensor():
+    chances = np.array([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]])
+    listed = [[1], [0], [1]]
+    found = contrastive(chances, torch.tensor(listed)).values
+    assert np.array_equal(found, contrastive(chances, listed).values)

@@ -75,3 +75,8 @@ def test_bad_arguments():
         memorization([[1]], [[1]])
     with pytest.raises(ValueError, match="min_models must be >= 1, got 0"):
         memorization(CORRECT, BAGS, min_models=0)
+
+
+def test_bags_of_indices_are_refused_with_the_way_to_count_them():
+    with pytest.raises(TypeError, match="lists of different lengths: of indices i, give np.bincou"):
+        memorization(np.ones((2, 3)), [np.array([0]), np.array([0, 1])])

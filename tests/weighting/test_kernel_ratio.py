@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from sklearn.datasets import load_digits
 
 from sampling.weighting import _kernel_ratio as kernels
 from sampling.weighting import double_weights, kmm_weights, ulsif_weights
@@ -178,3 +179,32 @@ def test_double_weighting_gives_up_the_target_without_a_source():
     one, ones = double_weights(SOURCE, TARGET, relaxation=1.0)
     assert np.array_equal(one.values, kmm_weights(SOURCE, TARGET).values)
     assert (ones == 1.0).all()
+
+
+@each
+def test_a_target_that_the_source_does_not_reach_warns(function):
+    for far in (1e4, 30.0):
+        with pytest.warns(UserWarning, match="hardly overlap.* of the target's mean is not reach"):
+            function(SOURCE[:150], SOURCE[:120] + far)
+    with pytest.warns(UserWarning, match="hardly overlap"):
+        function(np.ones((30, 2)), np.full((30, 2), 5.0))
+
+
+def test_digits_that_share_one_class_are_said_to_hardly_overlap():
+    x, y = load_digits(return_X_y=True)
+    with pytest.warns(UserWarning, match="hardly overlap"):
+        ulsif_weights(x[y < 5][:150], x[y > 3][:120])
+
+
+def test_a_limit_that_leaves_no_weight_is_refused():
+    random = np.random.default_rng(0)
+    source = random.normal(0, 1, (300, 1))
+    target = random.normal(1, 0.7, (300, 1)) + 10
+    with pytest.raises(ValueError, match="clip_quantile must leave a weight above 0, got 0.99, .*"):
+        kmm_weights(source, target)
+    with pytest.warns(UserWarning, match="hardly overlap"):
+        assert np.isfinite(kmm_weights(source, target, clip_quantile=1.0).values).all()
+
+
+def test_a_bandwidth_whose_square_overflows():
+    np.testing.assert_allclose(ulsif_weights(SOURCE, TARGET, bandwidth=1e200).values, 1.0)

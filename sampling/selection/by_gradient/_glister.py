@@ -27,6 +27,7 @@ from ..core._method import method
 from ..core._options import Options
 from ..core._select import select
 from ..core._task import Picks, Task
+from ._grad_match import refuse_beyond
 
 __all__ = ["glister"]
 
@@ -159,6 +160,7 @@ def glister(
 def _checked(found: ArrayLike, size: int) -> Floats:
     """Return a gradient as float64 (D,)."""
     gradient = _check.floats("validation(change)", found)
+    refuse_beyond("validation(change)", gradient)
     if gradient.size != size:
         raise ValueError(f"validation(change) must have length {size}, got {gradient.size}")
     return gradient

@@ -132,6 +132,7 @@ def grad_match(
     wanted = None
     if target is not None:
         wanted = _check.floats("target", target)
+        refuse_beyond("target", wanted)
         if wanted.size != rows.shape[1]:
             raise ValueError(f"target must have length {rows.shape[1]}, got {wanted.size}")
         if options.get("groups") is not None:
@@ -161,6 +162,16 @@ def grad_match(
 
     arguments = {"target": target, "regularization": regularization, "tolerance": tolerance}
     return select("grad_match", len(rows), budget, options, core, arguments=arguments, bad=bad)
+
+
+def refuse_beyond(name: str, vector: Floats) -> None:
+    """Refuse a vector beyond the range of the float32 rows: its products would overflow."""
+    largest = float(np.abs(vector).max(initial=0.0))
+    if largest > float(np.finfo(np.float32).max):
+        raise ValueError(
+            f"{name} must be within the range of float32, got {largest:g} in size: scale it and "
+            "the gradients"
+        )
 
 
 def _sum(rows: Scores) -> Floats:

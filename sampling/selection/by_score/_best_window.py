@@ -124,7 +124,7 @@ def best_window(
     values, bad_score = scores_of("scores", scores, options)
     rows, bad_row = embeddings_of("embeddings", embeddings, options)
     _check.same_length("embeddings", rows, "scores", values.size)
-    names, codes = _labels.grouped("labels", labels)[:2]
+    names, codes = _labels.grouped("labels", labels, "raise", "exclude those rows")
     _check.same_length("labels", codes, "scores", values.size)
 
     def core(task: Task) -> Picks:

@@ -99,8 +99,8 @@ def embeddings_of(
     Raises
     ------
     TypeError, ValueError
-        If they are not numbers, or a row is not finite, unless it may be dropped; the message names
-        the row.
+        If they are not numbers, or a row is not finite, unless it may be dropped (the message names
+        the row), or no row is left.
     """
     cosine = _check.flag("cosine", cosine)
     dropped = on_bad(options)
@@ -108,6 +108,9 @@ def embeddings_of(
     bad = bad_rows(array, directed=cosine)
     if bad is not None and not dropped:
         _check.refuse_rows(name, array, bad, REMEDY)
+    if bad is not None and bad.all():
+        kind = "that is finite" + " and no zero vector" * cosine
+        raise ValueError(f"{name} must have a row {kind}, got none of {bad.size} rows")
     return array, bad
 
 

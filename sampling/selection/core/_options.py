@@ -18,7 +18,7 @@ class Options(TypedDict, total=False):
     seed : int in [0, 2**64), default 0
     ids : int or str array of shape (N,), optional
         Distinct names of the rows. Ties are broken by a hash of (seed, id), so the selection does
-        not depend on the order of the rows.
+        not depend on the order of the rows; clusters that a method makes by k-means do.
     on_bad : {"raise", "drop"}, default "raise"
         Treatment of rows that are not finite.
     already_selected : int array, optional

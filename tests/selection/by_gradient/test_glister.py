@@ -123,3 +123,9 @@ def test_what_cannot_work_is_refused():
     with pytest.raises(ValueError, match="gradients must be finite, got inf in row 4"):
         glister(rows, 5, validation=validation)
     assert 4 not in glister(rows, 159, validation=validation, on_bad="drop").indices
+
+
+def test_a_step_beyond_float32_is_refused():
+    rows = np.eye(3) - 0.2
+    with pytest.raises(ValueError, match=r"validation\(change\) must be within .* float32"):
+        glister(rows, 2, validation=lambda change: change - 1.0, learning_rate=1e300)

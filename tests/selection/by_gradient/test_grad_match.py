@@ -74,6 +74,8 @@ def test_a_target_of_validation_data():
     assert len(grad_match(ROWS, 30, tolerance=0.5)) < len(grad_match(ROWS, 30))
     with pytest.raises(ValueError, match="target must have length 12, got 3"):
         grad_match(ROWS, 5, target=[1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match="target must be within the range of float32, got 1e.300"):
+        grad_match(np.ones((5, 12)), 2, target=np.full(12, 1e300))
     with pytest.raises(ValueError, match="target must be omitted with groups"):
         grad_match(ROWS, 5, target=target, groups=np.arange(200) % 2)
 

@@ -91,3 +91,9 @@ def test_bad_arguments():
         best_window(HARD, 9, embeddings=ROWS, labels=LABELS, step=0)
     with pytest.raises(ValueError, match=r"ridge must be in \(0, inf\), got 0"):
         best_window(HARD, 9, embeddings=ROWS, labels=LABELS, ridge=0)
+
+
+def test_a_row_without_a_label_is_refused():
+    labels = np.array([0.0, 1.0, np.nan, 1.0])
+    with pytest.raises(ValueError, match="labels must have a name in each row, got nan in row 2"):
+        best_window([4.0, 3.0, 2.0, 1.0], 2, embeddings=np.eye(4), labels=labels)
