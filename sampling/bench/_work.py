@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ._pool import RunPool
 from ._settings import Settings
 from .methods._named import method_named
-from .results._run import FAILED, Run
+from .results._run import DONE, FAILED, Run
 from .results._store import save_details
 from .tasks._data import Data
 from .tasks._models import torch_threads
@@ -28,7 +28,8 @@ from .tasks._sources import Source, source_of
 from .training._pilot import Pilot
 from .training._train import Job, train
 
-_FEW, _FEW_EPOCHS = 200, 4  # of the run by which a method's kernels are compiled
+_FEW, _FEW_EPOCHS = 200, 8  # of the run by which a method's kernels are compiled
+_REACHED = 0.9  # a budget that every method can have in a run as short
 _LAST_LINES = 3
 
 
@@ -113,15 +114,18 @@ class Worker:
         few, pilot = self._few_samples(job)
         small = replace(
             job,
-            budget=min(max(job.budget, 0.5), 1.0),
             epochs=_FEW_EPOCHS,
             full_epochs=_FEW_EPOCHS,
             batch_size=min(job.batch_size, len(few.train)),
             cost_limit=None,
         )
-        with contextlib.suppress(Exception):
-            train(small, method_named(job.method), few, device=self._device, score_of=pilot.score,
-                  probabilities_of=pilot.probabilities, calibration={})  # fmt: skip
+        for budget in (min(max(job.budget, 0.5), 1.0), _REACHED):
+            with contextlib.suppress(Exception):
+                run, _ = train(replace(small, budget=budget), method_named(job.method), few,
+                               device=self._device, score_of=pilot.score,
+                               probabilities_of=pilot.probabilities, calibration={})  # fmt: skip
+                if run.state == DONE:
+                    return
 
     def _few_samples(self, job: Job) -> tuple[Data, Pilot]:
         """Return a few samples, and the one pilot run on them."""

@@ -145,7 +145,9 @@ def weighting_of(
     weights /= weights.mean()
     effective, mean = effective_size(ratios), float(ratios.mean())
     if effective < _SMALL * ratios.size or mean < _SMALL or unmatched > _HALF:
-        apart = f", and {unmatched:.0%} of the target's mean is not reached" * (unmatched > _HALF)
+        apart = f", and {min(unmatched, 1.0):.0%} of the target's mean is not reached" * (
+            unmatched > _HALF
+        )
         warn(
             "source and target hardly overlap: without limits the weights have an effective sample "
             f"size of {effective:.3g} of {ratios.size}, and the density ratio a mean of {mean:.3g} "

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _check, _rng
 from .._check._keywords import told
+from .._warning import warn
 from ..types import Floats
 from ._density_ratio import sides, weighting_of
 from ._sample_weights import SampleWeights
@@ -23,6 +24,7 @@ _RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
 _PAIRS = 500  # rows whose distances give the median, and pairs that are left out
 _CHANGE = 1e-4  # of a weight, at which an iteration has converged
 _HALVINGS = 60
+_BLIND = 0.01  # mean similarity, from 0 or 1, at which a kernel does not tell rows apart
 
 
 @told
@@ -64,8 +66,9 @@ def ulsif_weights(  # noqa: PLR0913  # a basis, its penalty, the limits of the w
     Returns
     -------
     SampleWeights
-        Of mean 1, with the warnings of `density_ratio_weights`, and one if the weighted source
-        does not reach half of the target's mean in the kernel space.
+        Of mean 1, with the warnings of `density_ratio_weights`, one if the weighted source does
+        not reach half of the target's mean in the kernel space, and one if a given bandwidth makes
+        nearly all samples alike or unlike.
 
     Raises
     ------
@@ -103,6 +106,8 @@ def ulsif_weights(  # noqa: PLR0913  # a basis, its penalty, the limits of the w
         [width] if width is not None else [each * _median(rows, others, key) for each in _WIDTHS]
     )
     ridges = [penalty] if penalty is not None else list(_RIDGES)
+    if width is not None:
+        _warn_blind(rows, others, width, key)
     best, ratios, unmatched = np.inf, np.zeros(len(rows)), 1.0
     for each in widths:
         phi, psi = _gaussians(rows, centers, each), _gaussians(others, centers, each)
@@ -194,8 +199,9 @@ def kmm_weights(  # noqa: PLR0913  # a kernel, its limits, the limits of the wei
     Returns
     -------
     SampleWeights
-        Of mean 1, with the warnings of `density_ratio_weights`, and one if the weighted source
-        does not reach half of the target's mean in the kernel space.
+        Of mean 1, with the warnings of `density_ratio_weights`, one if the weighted source does
+        not reach half of the target's mean in the kernel space, and one if a given bandwidth makes
+        nearly all samples alike or unlike.
 
     Raises
     ------
@@ -322,8 +328,10 @@ def _matched(  # noqa: PLR0913  # those of the public functions
     steps = _check.integer("max_iter", max_iter, 1)
     key = _rng.key(_check.seed(seed), 0, "kmm_weights")
     if bandwidth is None:
-        bandwidth = _median(rows, others, key)
-    width = _check.number("bandwidth", bandwidth, "(0, inf)")
+        width = _median(rows, others, key)
+    else:
+        width = _check.number("bandwidth", bandwidth, "(0, inf)")
+        _warn_blind(rows, others, width, key)
     turn = _normals(rows.shape[1], count, key) / width
     phi, psi = (_waves(each @ turn).astype(np.float32) for each in (rows, others))
     own, given = minimized(phi, psi, most, relaxation, steps)
@@ -435,9 +443,27 @@ def _some(size: int, count: int, key: np.uint64) -> np.ndarray[tuple[int], np.dt
 
 def _median(rows: Floats, others: Floats, key: np.uint64) -> float:
     """Return the median distance of random source rows to random target rows; 1 if it is 0."""
+    return float(np.sqrt(np.median(_pairs(rows, others, key)))) or 1.0
+
+
+def _warn_blind(rows: Floats, others: Floats, width: float, key: np.uint64) -> None:
+    """Warn if a bandwidth makes nearly all pairs alike: all weights would be about 1."""
+    squares = _pairs(rows, others, key)
+    alike = float(np.exp(-squares / width / width / 2).mean())
+    if not _BLIND < alike < 1 - _BLIND:
+        middle = float(np.sqrt(np.median(squares))) or 1.0
+        warn(
+            f"bandwidth must be near the distances of the samples, whose median is {middle:.3g}, "
+            f"got {width:g}: a sample and one of the target have a similarity of {alike:.2g} on "
+            "average, so that the weights say little; leave bandwidth out"
+        )
+
+
+def _pairs(rows: Floats, others: Floats, key: np.uint64) -> Floats:
+    """Return the squared distances of random source rows to random target rows."""
     one = rows[_some(len(rows), _PAIRS, _rng.subkey(key, 3))]
     two = others[_some(len(others), _PAIRS, _rng.subkey(key, 4))]
-    return float(np.sqrt(np.median(_squares(one, two)))) or 1.0
+    return _squares(one, two)
 
 
 def _squares(rows: Floats, centers: Floats) -> Floats:

@@ -1,5 +1,7 @@
 """Density ratios by kernels: uLSIF, kernel mean matching, double weighting."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -72,8 +74,9 @@ def test_bad_arguments(function):
 
 def test_no_overlap():
     far = TARGET + [300.0, 0.0]
-    with pytest.raises(
-        ValueError, match="source and target must overlap, got a density ratio of 0"
+    with (
+        pytest.warns(UserWarning, match="bandwidth must be near"),
+        pytest.raises(ValueError, match="source and target must overlap, got a density ratio of 0"),
     ):
         ulsif_weights(SOURCE, far, bandwidth=0.01, ridge=0.1)
 
@@ -190,6 +193,16 @@ def test_a_target_that_the_source_does_not_reach_warns(function):
         function(np.ones((30, 2)), np.full((30, 2), 5.0))
 
 
+@each
+@pytest.mark.parametrize("bandwidth", [0.02, 100.0])
+def test_a_bandwidth_that_does_not_tell_rows_apart_warns(function, bandwidth):
+    """Matching the means of a kernel that is 0 or 1 for all pairs leaves all weights at 1."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        function(SOURCE, TARGET, bandwidth=bandwidth)
+    assert "bandwidth must be near the distances of the samples" in str(caught[0].message)
+
+
 def test_digits_that_share_one_class_are_said_to_hardly_overlap():
     x, y = load_digits(return_X_y=True)
     with pytest.warns(UserWarning, match="hardly overlap"):
@@ -207,4 +220,6 @@ def test_a_limit_that_leaves_no_weight_is_refused():
 
 
 def test_a_bandwidth_whose_square_overflows():
-    np.testing.assert_allclose(ulsif_weights(SOURCE, TARGET, bandwidth=1e200).values, 1.0)
+    with pytest.warns(UserWarning, match="bandwidth must be near"):
+        values = ulsif_weights(SOURCE, TARGET, bandwidth=1e200).values
+    np.testing.assert_allclose(values, 1.0)
