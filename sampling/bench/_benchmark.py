@@ -46,7 +46,8 @@ FEWEST = 5  # seeds of a table with verdicts
 _STARTS = 5.0  # seconds, about those that a process needs to start
 _COST_NOTE = (
     "Cost is realised samples / (N x epochs). Total cost adds pilot runs, extra forward passes, "
-    "selection and clustering, in the same units; evaluation and compilation are in neither."
+    "selection and clustering, in the same units, and so do the seconds; evaluation and "
+    "compilation are in neither."
 )
 _MATCH_NOTE = (
     "Where infobatch reached its target, the other methods of the same keep fraction and seed are "
@@ -250,10 +251,8 @@ class Benchmark:
             minutes = self._seconds(places, measured) / processes / 60
             time_needed = f"about {minutes:.1f} minutes" if measured else "an unknown time"
             note = "" if self.fixed_seeds else " (the pilot)" if seeds == PILOT else " (at most)"
-            lines.append(
-                f"{len(places)} runs for {seeds} seeds{note}: {time_needed} with {processes} at "
-                "the same time"
-            )
+            left = f"{time_needed} with {processes} at the same time" if places else "all are done"
+            lines.append(f"{len(places)} runs for {seeds} seeds{note}: {left}")
         return "\n".join([*lines, *self._unreachable()])
 
     def _unreachable(self) -> list[str]:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from .results._run import Run
 
 _PAUSE = 10.0  # seconds between lines, where no terminal shows a bar
+_FIRST = 4  # runs, after which the time left is told
 
 
 def say(text: str) -> None:
@@ -67,12 +68,18 @@ class Progress:
         due = now - self._last >= _PAUSE or self._count == self._total or not run.done
         if self._lines and due:
             self._last = now
-            left = (now - self._began) / self._count * (self._total - self._count)
             result = f"{self.metric} {run.test:.4f}" if run.test is not None else run.reason
             say(
                 f"{self._count}/{self._total} {run.method} keep {run.keep:g} seed {run.seed}: "
-                f"{result}; about {left / 60:.1f} min left"
+                f"{result}{self._left(now)}"
             )
+
+    def _left(self, now: float) -> str:
+        """Return the time left; the first runs are the longest, on all data and with a start."""
+        if self._count < _FIRST:
+            return ""
+        left = (now - self._began) / self._count * (self._total - self._count)
+        return f"; about {left / 60:.1f} min left"
 
     def __enter__(self) -> Progress:
         return self

@@ -33,9 +33,9 @@ def test_lines_come_now_and_then_and_at_once_for_a_failure_and_the_end(clock, ca
         lines.append(capsys.readouterr().err)
     assert lines == [
         "",
-        "2/6 rs2 keep 0.5 seed 1: accuracy 0.7500; about 0.4 min left\n",  # 4 of 6 seconds each
+        "2/6 rs2 keep 0.5 seed 1: accuracy 0.7500\n",  # too early to tell the time left
         "",
-        "4/6 rs2 keep 0.5 seed 3: no luck; about 0.1 min left\n",
+        "4/6 rs2 keep 0.5 seed 3: no luck; about 0.1 min left\n",  # 2 of 3.5 seconds each
         "",
         "6/6 rs2 keep 0.5 seed 5: accuracy 0.7500; about 0.0 min left\n",
     ]

@@ -148,7 +148,7 @@ def _cells(view: View, entry: Entry, columns: tuple[bool, bool, bool, bool]) -> 
     if compared and view.full is not None:
         found += _compared(view, verdict, for_all, needed)
     total = len(entry.runs) + len(entry.others)
-    seconds = sum(view.phases(entry).values())
+    seconds = view.seconds(entry)
     found += [
         cell(f"{len(entry.runs)}/{total}", len(entry.runs)),
         cell(_or_dash(entry.cost, ".3f"), entry.cost),

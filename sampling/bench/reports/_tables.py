@@ -53,7 +53,7 @@ def table_csv(view: View) -> str:
     lines: list[Sequence[Any]] = [_ROW]
     for entry in view.entries:
         verdict = entry.verdict
-        seconds = sum(view.phases(entry).values()) if entry.runs else math.nan
+        seconds = view.seconds(entry)
         lines.append(
             [
                 entry.method,

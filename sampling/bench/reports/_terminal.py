@@ -16,7 +16,7 @@ from ... import _check
 from ..._check._keywords import told
 from ..methods._named import all_methods
 from ..methods._registry import METHODS
-from ..results._run import Run
+from ..results._run import Run, seconds_of
 from ..results._store import Results, check_results
 from ..results._verdicts import REFERENCE, margin_of, verdicts
 from ..statistics import Evaluation
@@ -46,17 +46,20 @@ class Row:
         The requested keep fraction.
     done, others : list of Run
         The runs with a result, and those without, by seed.
+    sample_seconds : float, default 0.0
+        Seconds of a training step per sample, by the calibration.
     """
 
     method: str
     keep: float
     done: list[Run]
     others: list[Run]
+    sample_seconds: float = 0.0
 
     def values(self, name: str) -> list[float]:
-        """Return a field, a further metric, or the seconds of all phases, of the completed runs."""
+        """Return a field, a further metric, or the seconds, of the completed runs."""
         if name == "seconds":
-            return [_spent(run) for run in self.done]
+            return [seconds_of(run, self.sample_seconds) for run in self.done]
         return [
             run.metrics[name] if name in run.metrics else getattr(run, name) for run in self.done
         ]
@@ -71,12 +74,6 @@ class Row:
         return statistics.stdev(values) if len(values) > 1 else math.nan
 
 
-def _spent(run: Run) -> float:
-    """Return the seconds of a run without those of its evaluations and of its start."""
-    apart = ("evaluating", "starting")
-    return sum(spent for phase, spent in run.seconds.items() if phase not in apart)
-
-
 def rows(results: Results) -> list[Row]:
     """Group the runs: the full cost first, then descending targets, methods in their order."""
     places = {name: place for place, name in enumerate(_names(results))}
@@ -89,6 +86,7 @@ def rows(results: Results) -> list[Row]:
             keep,
             [run for run in runs if run.done],
             [run for run in runs if not run.done],
+            results.calibration.get("sample_seconds", 0.0),
         )
         for (keep, method), runs in groups.items()
     ]

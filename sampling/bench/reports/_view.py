@@ -20,7 +20,7 @@ from ... import _check
 from ..._check._keywords import short
 from ..methods._named import EQUAL_COST
 from ..methods._registry import CONTROLS
-from ..results._run import Run
+from ..results._run import Run, seconds_of
 from ..results._store import Results, load_details
 from ..results._verdicts import REFERENCE, margin_of
 from ..results._verdicts import verdicts as verdicts_of
@@ -328,6 +328,11 @@ class View:
                     )
                 )
         return sorted(found, key=lambda each: each.spent)
+
+    def seconds(self, entry: Entry) -> float:
+        """Return the mean seconds of a run of a row, as in its total cost; NaN without runs."""
+        per_sample = self.results.calibration.get("sample_seconds", 0.0)
+        return _mean([seconds_of(run, per_sample) for run in entry.runs])
 
     def phases(self, entry: Entry) -> dict[str, float]:
         """Return the mean seconds of each phase of a row, without those of no time."""

@@ -118,5 +118,14 @@ class Run:
         return self.method, self.keep, self.seed
 
 
+def seconds_of(run: Run, sample_seconds: float) -> float:
+    """Return the seconds that total cost counts: those of a run, and of its share of a pilot run.
+
+    Its evaluations and its start are in neither.
+    """
+    phases = ("selecting", "scoring", "training")
+    return sum(run.seconds.get(each, 0.0) for each in phases) + sample_seconds * run.piloted
+
+
 def _scalar(value: Any) -> Any:  # perhaps of numpy or torch
     return value.item() if getattr(value, "shape", None) == () else value
