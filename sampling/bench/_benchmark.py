@@ -252,7 +252,8 @@ class Benchmark:
             time_needed = f"about {minutes:.1f} minutes" if measured else "an unknown time"
             note = "" if self.fixed_seeds else " (the pilot)" if seeds == PILOT else " (at most)"
             left = f"{time_needed} with {processes} at the same time" if places else "all are done"
-            lines.append(f"{len(places)} runs for {seeds} seeds{note}: {left}")
+            plural = "s" if seeds > 1 else ""
+            lines.append(f"{len(places)} runs for {seeds} seed{plural}{note}: {left}")
         return "\n".join([*lines, *self._unreachable()])
 
     def _unreachable(self) -> list[str]:

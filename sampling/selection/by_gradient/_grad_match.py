@@ -17,6 +17,7 @@ from typing_extensions import Unpack
 from ... import _check
 from ..._checkpoint import part as part_of
 from ..._progress import Steps
+from ..._warning import warn
 from ...record import Selection
 from ...types import Floats, Indices, Scores
 from ..by_coverage._geometry import by_key, kept_before, scaled_rows, tiles
@@ -146,6 +147,11 @@ def grad_match(
         work, scale = scaled_rows(rows, np.concatenate([task.rows[order], before]))
         own, others = work[: order.size], work[order.size :]
         total = _sum(own) if wanted is None else wanted * scale - _sum(others)
+        if not total.any():
+            warn(
+                "the sum of the gradients is 0, so that no row is kept: there is nothing to match; "
+                "check that they are gradients of samples that are not fitted yet"
+            )
         picks, weights, residual = _match(
             own, task.budget, total, regularization * _mean_square(own), tolerance
         )

@@ -30,8 +30,8 @@ def count_of(budget: float, size: int, name: str = "budget", *, repeats: int = 1
     Half a row is rounded up, and any positive fraction gives at least one row. A count may be up to
     `repeats * size`.
     """
-    if isinstance(budget, bool | np.bool_):
-        raise TypeError(f"{name} must be a count or a fraction, got {budget!r}")
+    if isinstance(budget, bool | np.bool_ | str):
+        raise TypeError(f"{name} must be a count or a fraction, got {budget!r}: such as 100 or 0.1")
     if isinstance(budget, float | np.floating):
         part = _check.number(name, budget, "(0, 1]")
         return max(1, min(size, math.floor(part * size + 0.5)))

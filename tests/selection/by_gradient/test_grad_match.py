@@ -128,7 +128,8 @@ def test_rows_without_a_gradient_and_no_sum_at_all():
     rows[::2] = 0.0
     assert (grad_match(rows, 30).indices % 2 == 1).all()
     for none in (np.zeros((5, 3)), np.array([[1.0, 0.0], [-1.0, 0.0]])):
-        found = grad_match(none, 2)
+        with pytest.warns(UserWarning, match="the sum of the gradients is 0"):
+            found = grad_match(none, 2)
         assert len(found) == found.info["m_eff"] == found.info["residual"] == 0
     assert grad_match([[3.0, 4.0]], 1, regularization=0.0).weights == pytest.approx([1.0])
 
