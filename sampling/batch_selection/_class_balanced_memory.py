@@ -396,7 +396,9 @@ class ClassBalancedMemory:
             counters = {name: _check.integer(name, state[name], 0) for name in _COUNTERS}
             size = _check.integer("number of samples", len(state["indices"]), 0, self.capacity + 1)
             rows, classes, ages = (
-                _ints(name, np.array(state[name], None if size else np.int64), size, high)
+                _ints(
+                    name, np.array(state[name], None if size else np.int64), size, high, "indices"
+                )
                 for name, high in (
                     *(("indices", _check.MAX_SIZE), ("classes", self.num_classes)),
                     ("ages", counters["num_offered"] + 1),
@@ -410,6 +412,7 @@ class ClassBalancedMemory:
                 entropies = _check.floats("entropies", state["entropies"], _FINITE)
             _check.same_length("entropies", entropies, "indices", size)
             _check.same_length("average", average, "num_classes", self.num_classes)
+            self._refuse_impossible(counters, average, entropies)
         except (TypeError, ValueError, OverflowError) as error:
             raise StateError(f"state must hold a memory, got another: {error}") from None
         for name, value in counters.items():
@@ -417,6 +420,28 @@ class ClassBalancedMemory:
         self._size, self._average = size, average
         self._indices[:size], self._classes[:size] = rows, classes
         self._arrivals[:size], self._entropies[:size] = self.num_offered - ages, entropies
+
+    def _refuse_impossible(
+        self, counters: Mapping[str, int], average: Floats, entropies: Floats
+    ) -> None:
+        """Refuse values of a state that no stream leads to."""
+        offered = counters["num_offered"]
+        rejected = sum(counters.values()) - offered
+        if rejected > offered:
+            raise ValueError(
+                f"rows that were not stored must be at most num_offered, {offered}, got {rejected}"
+            )
+        most = (1 + _MOST_OFF) * math.log(self.num_classes) + _MOST_OFF
+        if (entropies > most).any():
+            raise ValueError(
+                f"entropies must be at most log num_classes, {math.log(self.num_classes):.4g}, got "
+                f"{entropies.max():.4g}"
+            )
+        if average.sum() > self.capacity * (1 + 1e-9):
+            raise ValueError(
+                f"average must have a sum of at most the capacity, {self.capacity}, got "
+                f"{average.sum():.4g}"
+            )
 
     def _origin(self) -> dict[str, Any]:
         """Return what a state and its memory must have in common."""
@@ -427,11 +452,17 @@ class ClassBalancedMemory:
         return {"version": _VERSION, **{name: getattr(self, name) for name in names}}
 
 
-def _ints(name: str, values: ArrayLike | torch.Tensor, size: int, high: int) -> Indices:
-    """Return ints in [0, high), one for each row of the batch: int64 (B,)."""
+def _ints(
+    name: str,
+    values: ArrayLike | torch.Tensor,
+    size: int,
+    high: int,
+    others: str = "probabilities",
+) -> Indices:
+    """Return ints in [0, high), one for each of `size` other values: int64 (size,)."""
     array = _check.host(values, name)
     if array.ndim != 1:
         _check.refuse_shape(name, array, "(B,)")
-    _check.same_length(name, array, "probabilities", size)
+    _check.same_length(name, array, others, size)
     _check.codes(name, array, high)
     return array.astype(np.int64, copy=False)

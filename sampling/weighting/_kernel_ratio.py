@@ -455,7 +455,7 @@ def _warn_blind(rows: Floats, others: Floats, width: float, key: np.uint64) -> N
         warn(
             f"bandwidth must be near the distances of the samples, whose median is {middle:.3g}, "
             f"got {width:g}: a sample and one of the target have a similarity of {alike:.2g} on "
-            "average, so that the weights say little; leave bandwidth out"
+            "average, so that the weights say little; omit bandwidth"
         )
 
 

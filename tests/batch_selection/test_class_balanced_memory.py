@@ -199,7 +199,7 @@ def test_a_loaded_state_continues_as_the_memory_would(options):
         ({"seed": 9}, "seed must be 0, got 9"),
         ({"indices": [1] * 6}, "got another: number of samples must be in"),
         ({"classes": [9, 9]}, r"classes must be in \[0, 4\), got 9 in row 0"),
-        ({"ages": [1]}, "ages must have the length of"),
+        ({"ages": [1]}, "ages must have the length of indices"),
         ({"ages": [1, 3]}, r"ages must be in \[0, 3\), got 3 in row 1"),
         ({"num_offered": -1}, "num_offered must be >= 0"),
         ({"entropies": [0.0]}, "got another"),
@@ -211,6 +211,9 @@ def test_a_loaded_state_continues_as_the_memory_would(options):
         ({"average": [0.0, -1.0, 0.0, 0.0]}, "average must be finite and >= 0, got -1"),
         ({"indices": [10**30, 1]}, "got another"),
         ({"indices": None}, "got another"),
+        ({"num_refused": 9}, "not stored must be at most num_offered, 2, got"),
+        ({"entropies": [0.0, 5.0]}, "entropies must be at most log num_classes, 1.386, got 5"),
+        ({"average": [1e6] * 4}, "average must have a sum of at most the capacity, 5, got"),
     ],
 )
 def test_a_state_of_another_memory_is_refused(change, message):
