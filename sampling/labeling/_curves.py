@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -58,6 +58,8 @@ class LearningCurve:
     noise : float
         Standard deviation of the losses around the curve, in units of their errors if these were
         given; NaN if there are no more points than coefficients.
+    highest : float
+        The loss of the curve at the smallest size that was fitted; infinite if none was.
     replicates : float64 array of shape (R, 3)
         Floor, scale and exponent of R curves that agree with the data: fits to the fitted curve
         with noise as estimated, the uncertainty of the noise included. Empty if it is NaN.
@@ -76,6 +78,7 @@ class LearningCurve:
     exponent: float
     noise: float = math.nan
     replicates: Floats = field(default_factory=lambda: np.empty((0, 3)), repr=False)
+    highest: float = field(default=math.inf, repr=False)
 
     def __post_init__(self) -> None:
         for name, interval in (("floor", "[0, inf)"), ("scale", "[0, inf)")):
@@ -136,6 +139,11 @@ class LearningCurve:
         """
         target = _check.number("target", target)
         level = _check.number("level", level, "(0, 1)")
+        if target > self.highest:
+            warn(
+                f"target should be a loss still to be reached, at most {self.highest:.3g}, that of "
+                f"the smallest size, got {target:g}: of an accuracy give 1 - accuracy"
+            )
         own = np.array([[self.floor, self.scale, self.exponent]])
         size = float(_sizes_at(own, target)[0])
         if not len(self.replicates):
@@ -239,7 +247,8 @@ def fit_curve(
     found = fit.curve(values / unit, count, seed, known=errors is not None)
     drawn = found.replicates * np.array([unit, unit, 1.0])
     own = found.noise * (unit if errors is None else 1.0)
-    return LearningCurve(found.floor * unit, found.scale * unit, found.exponent, own, drawn)
+    curve = LearningCurve(found.floor * unit, found.scale * unit, found.exponent, own, drawn)
+    return replace(curve, highest=float(curve.loss([points.min()])[0]))
 
 
 class _Fit:

@@ -412,6 +412,8 @@ def counts_of(
     none = np.flatnonzero(found == 0)
     if none.size and (empty == "raise" or none.size == found.size):
         more = f" and {none.size - 5} more" if none.size > 5 else ""  # noqa: PLR2004
+        if (found == np.floor(found)).all() and found.size > 2 * (found.max() + 1):
+            remedy = "these look like labels: give numpy.bincount(labels)"
         raise ValueError(
             f"counts must be > 0, got 0 for the classes {none[:5].tolist()}{more}: {remedy}"
         )

@@ -55,6 +55,11 @@ class Deferred:
                 f"start should be < num_epochs, got {start:g} of {num_epochs} epochs: the "
                 "weighting is never used"
             )
+        if 0 < self.start < 1:
+            warn(
+                f"start should be a number of epochs, got {start:g}, within the first: for "
+                "the last fifth of a run give 0.8 * num_epochs"
+            )
         self.weighting, self.before, self.epoch = weighting, before, 0.0
 
     def set_epoch(self, epoch: float) -> None:
@@ -159,7 +164,7 @@ def deferred(
     weighting : callable
         Any weighting for `reduce`, such as `ClassWeights`. It is not called before it begins.
     start : float >= 0
-        Epoch in which it begins. The paper: 160 of 200.
+        Epoch in which it begins, not a fraction of the run. The paper: 160 of 200.
     before : callable, optional
         The weighting until then; by default all weights are 1.
     ramp_epochs : float >= 0, default 0

@@ -18,6 +18,10 @@ from ._sample_weights import SampleWeights
 _FEWEST = 20  # samples of each side
 _NEAR = 1e-6  # of probabilities to 0 and 1
 _HALF = 0.5  # of the target's mean
+_SURE = (
+    "; or the classifier is too sure of itself: calibrate it, such as by scikit-learn's "
+    "CalibratedClassifierCV"
+)
 _SMALL = 0.05  # an effective sample size below this part of N warns, and a mean ratio
 
 
@@ -105,7 +109,8 @@ def density_ratio_weights(
     limit = _check.number("clip_quantile", clip_quantile, "(0, 1]")
     power = _check.number("power", power, "(0, 1]")
     key = _rng.key(_check.seed(seed), 0, "density_ratio_weights")
-    return weighting_of(_ratios(rows, others, folds, key, classifier), limit, power)
+    ratios = _ratios(rows, others, folds, key, classifier)
+    return weighting_of(ratios, limit, power, sure=_SURE)
 
 
 def sides(source: ArrayLike, target: ArrayLike) -> tuple[Floats, Floats]:
@@ -123,11 +128,12 @@ def sides(source: ArrayLike, target: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def weighting_of(
-    ratios: Floats, limit: float, power: float, unmatched: float = 0.0
+    ratios: Floats, limit: float, power: float, unmatched: float = 0.0, sure: str = ""
 ) -> SampleWeights:
     """Return density ratios (N,) as weights of mean 1, limited and flattened; warn if few count.
 
     unmatched : part of the target's mean in a kernel space that the weighted source does not reach
+    sure      : what else may be the reason of a mean far above 1
     """
     if not ratios.any():
         raise ValueError(
@@ -152,6 +158,8 @@ def weighting_of(
             "source and target hardly overlap: without limits the weights have an effective sample "
             f"size of {effective:.3g} of {ratios.size}, and the density ratio a mean of {mean:.3g} "
             f"instead of 1{apart}: the weighted source does not represent the target"
+            + sure
+            * (mean * _SMALL > 1)
         )
     return SampleWeights(weights)
 

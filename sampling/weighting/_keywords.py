@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
+
+from .._warning import warn
 
 KEYWORDS = ("indices", "groups", "labels", "logits")
 _OLD = frozenset({"indices"})  # what a callable without a signature gets
@@ -58,6 +61,20 @@ def keywords_for(function: Callable[..., torch.Tensor], given: Mapping[str, Any]
                 f"None: pass {name}= with the losses"
             )
     return found
+
+
+def warn_behind(function: Any, epoch: int) -> None:  # any callable
+    """Warn if the schedule of a weighting stands at an earlier epoch than the sampler."""
+    own = getattr(function, "epoch", None)
+    if not isinstance(own, int | float) or not hasattr(function, "set_epoch"):
+        return
+    starts = getattr(function, "start_epoch", None) != 0  # class weights without a schedule
+    if starts and math.floor(own) < epoch:
+        warn(
+            f"set_epoch of the weighting should be called next to that of the sampler, got epoch "
+            f"{own:g} of {_name(function)} in epoch {epoch} of the sampler: its schedule does not "
+            "advance"
+        )
 
 
 def wanted(function: Any) -> Wanted:  # any callable

@@ -168,3 +168,12 @@ def test_bad_values_are_named_and_a_pool_of_one_is_exact():
         with_draws(3, [1.5], [0.5])
     only = with_draws(1, [0], [1.0])
     assert only.estimate([2.0]).interval() == (2.0, 2.0)
+
+
+@pytest.mark.parametrize(("losses", "other"), [([0.0] * 6, 0), ([0, 0, 1, 0, 0, 0], 1)])
+def test_few_errors_warn_that_the_interval_is_too_narrow(losses, other):
+    drawn = Acquisition(50)
+    drawn.draw(np.ones(50), 6)
+    with pytest.warns(UserWarning, match=f"differ from the most frequent one, 0, got {other} of 6"):
+        drawn.estimate(losses)
+    assert drawn.estimate(np.arange(6.0)).standard_error > 0

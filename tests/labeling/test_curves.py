@@ -139,3 +139,10 @@ def test_a_loss_that_is_no_number_is_named():
     with pytest.warns(UserWarning, match="1 of 6 losses are not positive numbers"):
         missing = fit_curve(SIZES, [None, *truth(SIZES)[1:]])
     assert missing.scale == fit_curve(SIZES[1:], truth(SIZES)[1:]).scale
+
+
+def test_a_target_above_the_losses_given_is_said_to_be_an_accuracy():
+    curve = fit_curve([100, 200, 400, 800], [0.30, 0.20, 0.14, 0.10])
+    with pytest.warns(UserWarning, match="target should be a loss .* got 0.95: of an accuracy"):
+        curve.size_for(0.95)
+    assert curve.size_for(0.25).size < 200

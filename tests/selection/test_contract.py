@@ -16,6 +16,23 @@ exact = pytest.mark.parametrize("name", sorted(set(METHODS) - set(VARIES)))
 BUDGETS = (1, 2, 60, 150, N)
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"group_budgets": {"a": 3, "b": 2}},
+        {"group_budgets": "equal"},
+        {"floor": 1},
+        {"cap": {"a": 1}},
+        {"shortfall": "accept"},
+        {"unlabeled": "drop"},
+    ],
+)
+def test_options_of_groups_are_not_ignored_without_groups(option):
+    name = next(iter(option))
+    with pytest.raises(ValueError, match=f"{name} must be omitted without groups, got .*groups="):
+        METHODS["top"].function(np.arange(9.0), 5, **option)
+
+
 def test_every_selector_has_a_case():
     assert set(CALLS) == set(METHODS)
 

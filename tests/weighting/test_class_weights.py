@@ -419,3 +419,27 @@ def test_names_instead_of_class_numbers_are_refused_with_the_way_to_number_them(
     for names in (["cat", "dog"], np.array(["cat", "dog"], object)):
         with pytest.raises(TypeError, match=r"got dtype .*number the classes.*factorize"):
             weigh(torch.ones(2), labels=names)
+
+
+def test_labels_given_as_counts_are_recognised():
+    with pytest.raises(ValueError, match=r"look like labels: give numpy.bincount\(labels\)"):
+        ClassWeights([0, 1, 1, 0, 1, 0])
+    with pytest.raises(ValueError, match="pass empty='ignore'"):
+        ClassWeights([90, 0, 10])
+
+
+def test_a_schedule_that_stays_behind_the_sampler_warns():
+    sampler = ShuffleSampler(4, seed=0)
+    weighting = deferred(ClassWeights([3, 1]), start=1)
+    labels, losses = torch.tensor([0, 0, 0, 1]), torch.ones(4)
+    sampler.set_epoch(0)
+    sampler.reduce(losses, torch.arange(4), labels=labels, weighting=weighting)
+    sampler.set_epoch(1)
+    with pytest.warns(UserWarning, match="set_epoch of the weighting .* got epoch 0 of Deferred"):
+        sampler.reduce(losses, torch.arange(4), labels=labels, weighting=weighting)
+    weighting.set_epoch(1.5)
+    sampler.reduce(losses, torch.arange(4), labels=labels, weighting=weighting)
+    sampler.set_epoch(2)
+    sampler.reduce(losses, torch.arange(4), labels=labels, weighting=ClassWeights([3, 1]))
+    with pytest.warns(UserWarning, match="start should be a number of epochs, got 0.8"):
+        deferred(ClassWeights([3, 1]), start=0.8, num_epochs=10)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.tree import DecisionTreeClassifier
 
 from sampling.weighting import density_ratio_weights
 
@@ -65,6 +66,11 @@ def test_no_overlap_warns_although_all_weights_are_alike():
     target = RANDOM.normal(size=(100, 2)) + [300.0, 0.0]
     with pytest.warns(UserWarning, match="density ratio a mean of .* instead of 1"):
         density_ratio_weights(SOURCE, target)
+
+
+def test_a_classifier_that_is_too_sure_of_itself_is_named_as_the_reason():
+    with pytest.warns(UserWarning, match="hardly overlap.*; or the classifier is too sure"):
+        density_ratio_weights(SOURCE, TARGET, classifier=DecisionTreeClassifier(random_state=0))
 
 
 def test_bad_arguments():

@@ -9,7 +9,7 @@ import torch
 
 from ...distributed import refuse_uneven, uneven
 from ...types import Indices
-from ...weighting._keywords import keywords_for
+from ...weighting._keywords import keywords_for, warn_behind
 from ...weighting._reduction import Reduction, check_reduction, checked_weights, reduce_losses
 from ._batch import Batch
 from ._options import CheckedOptions
@@ -51,6 +51,7 @@ class Recorder:
         self.tables = dict(tables)
         self._nonfinite: int | torch.Tensor = 0
         self.written = False
+        self._compared = -1  # the epoch that a weighting's was last compared with
 
     @property
     def weighted(self) -> bool:
@@ -91,6 +92,9 @@ class Recorder:
         own = None
         if weighting is not None:
             known = keywords_for(weighting, vars(batch))
+            if plan.epoch != self._compared:
+                self._compared = plan.epoch
+                warn_behind(weighting, plan.epoch)
         with uneven(reason):
             if reduction == "weighted_mean" and denominator is None:
                 refuse_uneven("reduction='weighted_mean'", group)

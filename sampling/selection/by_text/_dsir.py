@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from ... import _check
 from ..._check._keywords import told
 from ..._check._texts import texts as read_texts
+from ..._warning import warn
 from ...engine import each
 from ...record import Score
 from ...types import Floats, Indices
@@ -123,6 +124,12 @@ def dsir_scores(
     if held.missing is not None:
         short |= held.missing
     scores[short] = np.nan
+    if 2 * np.count_nonzero(short) > short.size:
+        warn(
+            f"{np.count_nonzero(short)} of {short.size} texts have fewer than min_tokens={least} "
+            "tokens, or none, and the score NaN: give a smaller min_tokens, or exclude them by "
+            "on_bad='drop'"
+        )
     return Score(scores, "keep", "dsir")
 
 

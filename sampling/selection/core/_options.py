@@ -72,12 +72,35 @@ WORDS = {
 }
 
 
+_OF_GROUPS = {
+    "group_budgets": "proportional",
+    "floor": None,
+    "cap": None,
+    "shortfall": "raise",
+    "unlabeled": "raise",
+}  # with their defaults
+
+
 def check_options(name: str, options: Options) -> None:
     """Refuse unknown keywords, and words that an option does not allow."""
     unknown = set(options) - set(Options.__annotations__)
     if unknown:
         raise TypeError(f"{name} got unexpected arguments {sorted(unknown)}")
     check_words(options)
+
+
+def refuse_without_groups(options: Options) -> None:
+    """Refuse options that only groups obey: they would be ignored."""
+    if options.get("groups") is not None:
+        return
+    given: Mapping[str, Any] = options
+    for name, default in _OF_GROUPS.items():
+        value = given.get(name)
+        if value is not None and not (isinstance(value, str) and value == default):
+            raise ValueError(
+                f"{name} must be omitted without groups, got {value!r}: give groups=, the class, "
+                "source or language of each row"
+            )
 
 
 def check_words(options: Options) -> None:

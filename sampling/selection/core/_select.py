@@ -23,7 +23,7 @@ from ...record.keys import keys_for
 from ...types import Indices
 from ._budget import count_of
 from ._exact import describe
-from ._options import Options, check_options
+from ._options import Options, check_options, refuse_without_groups
 from ._quotas import group_counts
 from ._registry import known_method
 from ._spend import costs_of, limit_of, paid_for, refuse_costs
@@ -91,6 +91,7 @@ def select(  # noqa: PLR0913  # what a selector knows
     """
     order = None if order is None else _check.choice("order", order, ("descending", "ascending"))
     check_options(name, options)
+    refuse_without_groups(options)
     seed = _check.seed(options.get("seed", 0))
     if budget is None and count is None:
         raise ValueError("budget must be given, a count or a fraction, got None")

@@ -106,7 +106,8 @@ def test_counts_in_blocks_and_merged_are_those_of_all():
 
 def test_short_and_missing_texts_have_no_score():
     texts = ["one two three", "", None, "one two"]
-    scores = dsir_scores(pd.Series(texts), ["one two three"], min_tokens=3)
+    with pytest.warns(UserWarning, match="3 of 4 texts have fewer than min_tokens=3 tokens"):
+        scores = dsir_scores(pd.Series(texts), ["one two three"], min_tokens=3)
     assert np.isnan(scores.values).tolist() == [False, True, True, True]
     # as many as there are candidates: the released code raises here
     assert gumbel(scores, 1, on_bad="drop").indices.tolist() == [0]
