@@ -150,7 +150,8 @@ def weighting_of(
     weights = np.minimum(ratios, most) ** power
     weights /= weights.mean()
     effective, mean = effective_size(ratios), float(ratios.mean())
-    if effective < _SMALL * ratios.size or mean < _SMALL or unmatched > _HALF:
+    far = bool(sure) and mean * _SMALL > 1
+    if effective < _SMALL * ratios.size or mean < _SMALL or unmatched > _HALF or far:
         apart = f", and {min(unmatched, 1.0):.0%} of the target's mean is not reached" * (
             unmatched > _HALF
         )
