@@ -309,6 +309,17 @@ def _reads_as_number(text: str | bytes) -> bool:
     return True
 
 
+def first_text(column: Any) -> str:  # pyarrow.ChunkedArray
+    """Return ", with 'foo' in row 7" for the first text of a column that is no number, or ""."""
+    row = 0
+    for chunk in column.chunks:
+        for text in chunk.to_pylist():
+            if isinstance(text, str) and not _reads_as_number(text):
+                return f", with {short(text)} in row {row}"
+            row += 1
+    return ""
+
+
 def _first_where(
     wrong: Callable[[Any], bool], rows: Iterable[Iterable[Any]]
 ) -> tuple[int, Any] | None:

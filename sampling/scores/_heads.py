@@ -72,7 +72,8 @@ def stored_probabilities(name: str, values: ArrayLike) -> NDArray[Any]:
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise ValueError(
-                f"{name} must {rule}, got {found[row]:g} in row {row} ({bad.sum()} such rows)"
+                f"{name} must {rule}, got {found[row]:g} in row {row} ({bad.sum()} such rows): of "
+                "logits give logits.softmax(1)"
             )
     return probs
 

@@ -169,5 +169,8 @@ def feature(what: str, values: Any) -> NDArray[np.float64]:
     if pa.types.is_boolean(kind):
         values = values.cast(pa.int8())
     elif not _is_number(kind):
-        raise TypeError(f"{what} must hold numbers, got {kind}: encode it as numbers, or omit it")
+        raise TypeError(
+            f"{what} must hold numbers, got {kind}{_check.first_text(values)}: encode it as "
+            "numbers, or omit it"
+        )
     return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(), np.float64)

@@ -265,7 +265,7 @@ class _Inputs:
     rows : array of shape (N, D)
         The features.
     name : str
-        Their name, for messages.
+        Their name, for messages: of columns, those that are not finite, if any.
     units : bool
         Whether each feature has a unit of its own: features are then scaled once.
     """
@@ -288,7 +288,10 @@ def _features(given: Given, columns: Columns | None, cache: Path) -> _Inputs:
     if len(words) == 1 and words[0] in lists:
         return _Inputs(_embeddings(path, words[0], cache), f"{words[0]!r} of {path}", units=False)
     found = [feature(f"feature {each!r} of {path}", _column(table, each, path)) for each in words]
-    return _Inputs(np.stack(found, 1), f"{', '.join(words[:8])} of {path}", units=True)
+    with np.errstate(over="ignore"):
+        whole = [bool(np.isfinite(each.astype(np.float32)).all()) for each in found]
+    shown = [word for word, fine in zip(words, whole, strict=True) if not fine] or words
+    return _Inputs(np.stack(found, 1), f"{', '.join(shown[:8])} of {path}", units=True)
 
 
 def _list_columns(table: Columns, path: Path) -> list[str]:

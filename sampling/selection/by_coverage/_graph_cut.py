@@ -62,7 +62,7 @@ def graph_cut(
         Converted to float32. The similarity is (1 + cosine) / 2.
     budget : int or float
         M as a count, or as a fraction in (0, 1] of N.
-    redundancy : float >= 0, default 0.5
+    redundancy : float in [0, 1e6], default 0.5
         Lambda: the weight of the similarities among the kept rows. Up to 0.5 no pick decreases the
         objective, and greedy picks are within 1 - 1/e of the best; above, neither holds.
     **options
@@ -79,7 +79,7 @@ def graph_cut(
     ------
     ValueError
         If a row is not finite, or is a zero vector, unless `on_bad="drop"` (the message names it);
-        if `redundancy` is negative.
+        if `redundancy` is out of its range.
 
     Notes
     -----
@@ -105,7 +105,7 @@ def graph_cut(
     >>> graph_cut(rows, 2, redundancy=2.0).indices
     array([1, 3])
     """
-    redundancy = _check.number("redundancy", redundancy, "[0, inf)")
+    redundancy = _check.number("redundancy", redundancy, "[0, 1e6]")
     rows, bad = embeddings_of("embeddings", embeddings, options, cosine=True)
 
     def core(task: Task) -> Picks:

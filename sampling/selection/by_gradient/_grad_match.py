@@ -79,7 +79,7 @@ def grad_match(
     target : float array of shape (D,), optional
         The sum to be matched, such as N times the mean gradient of validation data; by default the
         sum of the rows (with groups, of each group, and none may be given).
-    regularization : float >= 0, default 0.5
+    regularization : float in [0, 1e6], default 0.5
         Lambda, the penalty of the sum of w^2, times the mean squared length of the rows. At 0 at
         most D rows are kept; the larger, the more rows share the sum.
     tolerance : float in [0, 1), default 0.0
@@ -127,7 +127,7 @@ def grad_match(
     >>> found.indices, found.weights.round(6), round(found.info["residual"], 6)
     (array([0, 2]), array([0.75, 1.5 ]), 0.0)
     """
-    regularization = _check.number("regularization", regularization, "[0, inf)")
+    regularization = _check.number("regularization", regularization, "[0, 1e6]")
     tolerance = _check.number("tolerance", tolerance, "[0, 1)")
     rows, bad = embeddings_of("gradients", gradients, options)
     wanted = None

@@ -137,7 +137,8 @@ def check_columns(
             continue
         kind = table.type_of(column)
         if (argument == "costs" or takes_scores(entry, argument)) and _is_no_number(kind):
-            raise TypeError(f"{argument} must hold numbers, got {kind} in column {column!r}")
+            found = _check.first_text(table.values(column))
+            raise TypeError(f"{argument} must hold numbers, got {kind} in column {column!r}{found}")
         if argument == "texts" and not _is_text(kind):
             raise TypeError(f"texts must hold strings, got {kind} in column {column!r}")
         if argument == "ids" and (pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
