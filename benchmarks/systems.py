@@ -79,6 +79,8 @@ def main() -> None:
     parser.add_argument("--only", default="", help="a fragment of a system's or public name")
     parser.add_argument("--write", action="store_true", help="keep the table, and the counts")
     given = parser.parse_args()
+    if given.only and given.write:
+        parser.error("--write keeps the table of all systems: omit --only")
     warnings.simplefilter("ignore")  # of small data, mostly
     chosen = [
         each
