@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
@@ -753,3 +754,13 @@ def test_names_instead_of_codes_are_refused_with_the_way_to_number_them():
 )
 def test_the_first_entry_that_is_no_int(values, found):
     assert _check.first_other_than_int(np.asarray(values)) == found
+
+
+def test_first_text_names_the_row_of_the_first_text_that_is_no_number():
+    column = pa.chunked_array([["1", None, " 2.5 "], ["nan", "red", "blue"]])
+    assert _check.first_text(column) == ", with 'red' in row 4"
+    assert _check.first_text(pa.chunked_array([["1", None], ["1e3"]])) == ""
+    assert _check.first_text(pa.chunked_array([[1.5, None]])) == ""
+    assert _check.first_text(pa.chunked_array([pa.array(["a"]).dictionary_encode()])) == (
+        ", with 'a' in row 0"
+    )

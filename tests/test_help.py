@@ -103,7 +103,7 @@ def test_signatures_are_readable(packages):
         (
             labeling.LearningCurve,
             "(floor: float, scale: float, exponent: float, noise: float = nan, "
-            "replicates: Floats = <float64 (0, 3)>)",
+            "replicates: Floats = <float64 (0, 3)>, highest: float = inf)",
         ),
     ],
     ids=lambda each: getattr(each, "__name__", ""),
