@@ -98,6 +98,20 @@ ROWS: dict[str, str | tuple[str, str]] = {
     "lewis": "lewis",
     "root_leverage": "root_leverage",
     "sensitivity_lp": "sensitivity_lp:p=1",
+    "graph_cut": "graph_cut",
+    "best_window": "best_window:el2n",
+    "cluster_hierarchy": "cluster_hierarchy",
+}
+
+# Rows of a selector with each score.
+SCORED: dict[str, str] = {
+    "TrainingDynamics.el2n": "top:el2n",
+    "TrainingDynamics.forgetting": "top:forgetting",
+    "TrainingDynamics.aum": "ccs:aum",
+    "TrainingDynamics.dual": "beta:dual",
+    "TrainingDynamics.tdds": "top:tdds",
+    "contrastive": "top:contrastive",
+    "label_issues": "label-issues",
 }
 
 
@@ -112,6 +126,10 @@ def evidence() -> dict[str, str]:
         parts += [f"`{each}`: {_full(found, each)}" for each in more if _full(found, each)]
         if any(parts):
             lines[public] = "; ".join(filter(None, parts))
+    for public, row in SCORED.items():
+        parts = [_pruned(found, row), _full(found, row), _noise(found, row)]
+        if any(parts):
+            lines[public] = f"`{row}`: " + "; ".join(filter(None, parts))
     return lines
 
 

@@ -120,4 +120,26 @@ COMPARED: dict[str, str] = {
     "lewis": "points at keep 0.7, 0.5, 0.2: -1.29, -2.40, -6.52 on texts",
     "root_leverage": "points at keep 0.7, 0.5, 0.2: -1.18, -2.55, -6.65 on texts",
     "sensitivity_lp": "points at keep 0.7, 0.5, 0.2: -1.21, -2.40, -6.53 on texts",
+    "TrainingDynamics.el2n": (
+        "`top:el2n`: points at keep 0.7, 0.5, 0.2: -0.07, -0.22, -6.42 on Fashion-MNIST; -1.18, "
+        "-5.52, -43.13 on texts; -22.80 points with 20 % wrong labels, keep 0.5"
+    ),
+    "TrainingDynamics.forgetting": (
+        "`top:forgetting`: points at keep 0.7, 0.5, 0.2: -1.23, -2.98, -38.87 on texts"
+    ),
+    "TrainingDynamics.aum": (
+        "`ccs:aum`: points at keep 0.7, 0.5, 0.2: -0.59, -1.84, -4.87 on Fashion-MNIST; -2.09, "
+        "-4.66, -7.16 on texts; -2.56 points with 20 % wrong labels, keep 0.5"
+    ),
+    "TrainingDynamics.dual": (
+        "`beta:dual`: points at keep 0.7, 0.5, 0.2: -0.17, -0.46, -2.24 on Fashion-MNIST; -2.62, "
+        "-5.17, -11.57 on texts"
+    ),
+    "TrainingDynamics.tdds": (
+        "`top:tdds`: points at keep 0.7, 0.5, 0.2: -1.18, -2.85, -8.92 on texts"
+    ),
+    "label_issues": (
+        "`label-issues`: points of balanced accuracy: -3.00 on texts; +0.36 points with 20 % "
+        "wrong labels"
+    ),
 }

@@ -5,19 +5,19 @@ A test compares its names with `sampling.scores.__all__` and the methods of `Tra
 
 from __future__ import annotations
 
-from .._entry import Entry
+from .._entry import Entry, compared
 
 _SPEED = "four scores in 47 µs a batch of 256; the package aum, one of them, 2.02 ms"
 
-SCORES: dict[str, Entry] = {
+_STATED: dict[str, Entry] = {
     "TrainingDynamics.el2n": Entry(
-        "error of the probabilities, early in training", "Paul 2021", "recommended", _SPEED
+        "error of the probabilities, early in training", "Paul 2021", "replication", _SPEED
     ),
     "TrainingDynamics.forgetting": Entry(
         "samples that are unlearnt again", "Toneva 2019", "replication", _SPEED
     ),
     "TrainingDynamics.aum": Entry(
-        "wrong labels: the mean margin of the logits", "Pleiss 2020", "recommended", _SPEED
+        "wrong labels: the mean margin of the logits", "Pleiss 2020", "replication", _SPEED
     ),
     "TrainingDynamics.confidence": Entry(
         "mean probability of the label", "Swayamdipta 2020", "replication", _SPEED
@@ -45,7 +45,7 @@ SCORES: dict[str, Entry] = {
     "TrainingDynamics.entropy": Entry("mean entropy of the predictions", "", "control"),
     "TrainingDynamics.margin": Entry("mean margin of the probabilities", "", "control"),
     "ScoreTable": Entry("the last loss, or its running mean", "", "control"),
-    "el2n": Entry("error of stored probabilities", "Paul 2021", "recommended"),
+    "el2n": Entry("error of stored probabilities", "Paul 2021"),
     "grand": Entry("norm of each sample's gradient", "Paul 2021"),
     "gradient_norm_bound": Entry(
         "a bound on that norm from the logits alone, for `ImportanceSampler`",
@@ -77,3 +77,5 @@ SCORES: dict[str, Entry] = {
     "rank_average": Entry("a consensus of unlike scores", "", "recommended"),
     "mean_scores": Entry("the mean of several runs or models", "Paul 2021", "recommended"),
 }
+
+SCORES = compared(_STATED)
