@@ -20,6 +20,7 @@ from ._own import Own, moments, single_classes
 
 IMAGE_SIZE = 32
 _LARGEST = 1024
+_FEW = 3  # dropped files that are named
 _TEST_SHARE = 0.2
 
 RECIPE = Recipe(
@@ -73,7 +74,8 @@ def folder_data(folder: Path, image_size: int | None, on_bad: str, own: Own, cac
     number = {name: place for place, name in enumerate(names)}
     labels = np.array([number[each.label] for each in kept], np.int64)
     rows = _split(folder, kept, labels, listing.splits)
-    notes = [*_dropped(listing, len(unreadable)), *single_classes(labels[rows[TRAIN]], names)]
+    bad_files = [listing.files[row].path for row in unreadable]
+    notes = [*_dropped(folder, listing, bad_files), *single_classes(labels[rows[TRAIN]], names)]
     return _data(images, labels, rows, names, size, own, tuple(notes))
 
 
@@ -90,13 +92,18 @@ def _refuse_strays(listing: Listing) -> None:
         )
 
 
-def _dropped(listing: Listing, unreadable: int) -> list[str]:
+def _dropped(folder: Path, listing: Listing, unreadable: list[Path]) -> list[str]:
     found = [
         (unreadable, "file that is no readable image", "files that are no readable images"),
-        (len(listing.stray), "file in no class folder", "files in no class folder"),
-        (len(listing.empty), "empty class folder", "empty class folders"),
+        (listing.stray, "file in no class folder", "files in no class folder"),
+        (listing.empty, "empty class folder", "empty class folders"),
     ]
-    parts = [f"{count:,} {one if count == 1 else many}" for count, one, many in found if count]
+    parts = []
+    for paths, one, many in found:
+        if paths:
+            first = ", ".join(str(path.relative_to(folder)) for path in paths[:_FEW])
+            more = ", ..." if len(paths) > _FEW else ""
+            parts.append(f"{len(paths):,} {one if len(paths) == 1 else many} ({first}{more})")
     return [f"Dropped: {', '.join(parts)}."] if parts else []
 
 

@@ -36,6 +36,7 @@ _HIDDEN = 256
 _TEST_SHARE = 0.2
 _TEXTS = ("text", "title", "description", "content", "sentence")  # columns shown as examples
 _FEWEST = 2
+_FEW = 3  # dropped rows that are named
 _NUMBERS_RATE = 0.01  # learning rate for targets that are numbers
 _EIGEN_ROWS, _EIGEN_STEPS = 2048, 20
 
@@ -392,7 +393,7 @@ def _bad_rows(rows: NDArray[Any]) -> NDArray[np.bool_]:
 def _kept(
     reasons: dict[str, NDArray[np.bool_]], on_bad: str, size: int
 ) -> tuple[NDArray[np.int64], list[str]]:
-    """Return the complete rows, and a note of how many were dropped."""
+    """Return the complete rows, and a note of those that were dropped."""
     bad = np.zeros(size, np.bool_)
     for rule, rows in reasons.items():
         if rows.any() and on_bad == "raise":
@@ -402,10 +403,13 @@ def _kept(
                 f"{rule} in row {int(np.argmax(rows))}{more}: remove it, or pass on_bad='drop'"
             )
         bad |= rows
-    dropped = int(bad.sum())
-    words = "row" if dropped == 1 else "rows"
-    notes = [f"Dropped: {dropped:,} incomplete {words} of {size:,}."] if dropped else []
-    return np.flatnonzero(~bad), notes
+    dropped = np.flatnonzero(bad)
+    if not dropped.size:
+        return np.flatnonzero(~bad), []
+    words = "row" if dropped.size == 1 else "rows"
+    first = ", ".join(map(str, dropped[:_FEW].tolist())) + ", ..." * (dropped.size > _FEW)
+    note = f"Dropped: {dropped.size:,} incomplete {words} of {size:,} ({words} {first})."
+    return np.flatnonzero(~bad), [note]
 
 
 def _present(targets: Targets, kept: NDArray[np.int64], what: str) -> Targets:

@@ -141,6 +141,7 @@ def test_bad_files_are_named_or_dropped(tmp_path, name, content, message):
         load(folder, tmp_path / "out")
     data = load(folder, tmp_path / "out", on_bad="drop")
     assert data.notes[0].startswith("Dropped: 1 file")
+    assert data.notes[0].endswith(f"({name}).")
     assert sum(map(len, (data.train, data.val, data.test))) == 20
     with pytest.raises(ValueError, match=message):  # from the cache, too
         load(folder, tmp_path / "out")
@@ -157,7 +158,10 @@ def test_truncated_images_of_all_formats(tmp_path):
     with pytest.raises(ValueError, match=r"cat/cut.bmp must be an image, got .*7 such files"):
         load(folder, tmp_path / "out")
     data = load(folder, tmp_path / "out", on_bad="drop")
-    assert data.notes == ("Dropped: 7 files that are no readable images.",)
+    assert data.notes == (
+        "Dropped: 7 files that are no readable images (cat/cut.bmp, cat/cut.gif, cat/cut.jpeg, "
+        "...).",
+    )
 
 
 def test_empty_and_single_classes(tmp_path):

@@ -163,7 +163,7 @@ def test_missing_labels_are_named_or_dropped(tmp_path):
         load(path, label="section")
     data = load(path, label="section", on_bad="drop")
     assert data.notes[:2] == (
-        "Dropped: 2 incomplete rows of 120.",
+        "Dropped: 2 incomplete rows of 120 (rows 3, 8).",
         "Classes with one training sample: 1 (quince).",
     )
     assert 3 not in data.test.y
