@@ -50,9 +50,10 @@ class PairBatchSampler(PairBatches):
     pick : {"sample", "class"}, default "sample"
         A partner is drawn uniformly among the allowed samples ("sample"), or its class among those
         of the allowed samples and then a sample of that class ("class").
-    on_missing : {"random", "self", "skip", "raise"}, default "random"
+    on_missing : {"random", "self", "skip", "raise"}, optional
         If the rule (or one of several) allows a sample no partner: any other sample, the sample
-        itself, no pair with this sample as anchor, or an error.
+        itself, no pair with this sample as anchor, or an error. By default any other sample, with
+        a warning of how many samples that are.
     unlabeled : {"drop", "group", "raise"}, default "drop"
         Samples whose class is missing are never drawn ("drop"), form one more class, named -1
         ("group"), or are refused ("raise").
@@ -117,7 +118,7 @@ class PairBatchSampler(PairBatches):
         *,
         domains: ArrayLike | None = None,
         pick: Pick = "sample",
-        on_missing: Missing = "random",
+        on_missing: Missing | None = None,
         unlabeled: Unlabeled = "drop",
         **options: Unpack[EpochOptions],
     ) -> None:
@@ -176,11 +177,11 @@ class _Rules:
         domains: ArrayLike | None,
         rule: str | Mapping[str, float],
         pick: Pick,
-        on_missing: str,
+        on_missing: str | None,
     ) -> None:
         self.groups = groups
         self.pick: Pick = _check.choice("pick", pick, get_args(Pick))
-        self.on_missing = check_missing(on_missing)
+        self.on_missing = "random" if on_missing is None else check_missing(on_missing)
         self.names, self.odds = _rules(rule)
         self.rows = np.flatnonzero(groups.codes >= 0).astype(groups.members.dtype)
         codes = np.zeros(groups.codes.size, np.int32)
@@ -203,6 +204,12 @@ class _Rules:
             )
         self.unknown = unknown
         self._find_missing()
+        if on_missing is None and self.num_missing:
+            warn(
+                f"{self.num_missing} of {self.rows.size} samples have no partner by rule "
+                f"{' or '.join(self.names)}: they are paired at random; choose by "
+                "on_missing"
+            )
         self.population = self.rows.size
         if self.on_missing == "skip":
             self.population = int(np.count_nonzero(self.expected))

@@ -76,7 +76,8 @@ def test_partners_are_drawn_as_the_table_of_all_pairs_says(rule, pick, seed):
     labels, domains = small(seed)
     chances = oracles.chances(labels, domains, rule, pick)
     epochs = 200
-    batches = PairBatchSampler(labels, 5, rule, domains=domains, pick=pick, seed=seed)
+    options = {"domains": domains, "pick": pick, "on_missing": "random", "seed": seed}
+    batches = PairBatchSampler(labels, 5, rule, **options)
     anchors, partners = pairs_of(batches, epochs)
     counts = np.zeros(chances.shape)
     np.add.at(counts, (anchors, partners), 1)
@@ -180,7 +181,12 @@ def test_what_to_do_without_a_partner():
         ValueError, match=r"every sample must have a partner, got none for sample 4"
     ):
         PairBatchSampler(labels, 3, "same_class", on_missing="raise")
-    assert PairBatchSampler(["a"], 3, "cross_class").batches(0) == [[0, 0]]
+    with pytest.warns(UserWarning, match=r"^1 of 5 samples have no partner by rule same_class: "):
+        batches = PairBatchSampler(labels, 3, "same_class")
+    chosen = PairBatchSampler(labels, 3, "same_class", on_missing="random")  # nothing to warn of
+    assert batches.batches(0) == chosen.batches(0)
+    alone = PairBatchSampler(["a"], 3, "cross_class", on_missing="random")
+    assert alone.batches(0) == [[0, 0]]
     assert PairBatchSampler(labels, 3).num_missing == 0
 
 
@@ -224,7 +230,9 @@ def test_many_cells_and_large_classes():
     domains = np.random.default_rng(6).integers(0, 50, 6000)
     for rule, (same_class, same_domain) in oracles.ALLOWED.items():
         for pick in ("sample", "class"):
-            batches = PairBatchSampler(labels, 999, rule, domains=domains, pick=pick)
+            batches = PairBatchSampler(
+                labels, 999, rule, domains=domains, pick=pick, on_missing="random"
+            )
             anchors, partners = pairs_of(batches)
             able = np.ones(anchors.size, bool)
             if batches.num_missing:
