@@ -167,11 +167,7 @@ class ByLength:
             firsts, sizes = firsts[:-1], sizes[:-1]
         starts = np.concatenate([[0], np.cumsum(sizes)])
         batches = np.arange(count) + np.repeat(firsts - starts[:-1], sizes)
-        order = _shuffled(batches, starts, _rng.subkey(key, 2))
-        if begins:
-            first = int(np.argmin(order))
-            order[[0, first]] = order[[first, 0]]
-        return order
+        return _shuffled(batches, starts, _rng.subkey(key, 2))
 
     def laid(
         self, groups: Groups, bands: np.uint64, rounds: np.uint64, *, begins: bool
@@ -179,12 +175,17 @@ class ByLength:
         """Return `(samples (N,), cuts (batches + 1,))` of an epoch.
 
         bands, rounds : keys of the samples of a band, and of the order of the batches
-        begins        : whether the batch of the longest samples comes first
+        begins        : whether the batch of the longest sample comes first
         """
         dealt = _shuffled(groups.members, groups.starts, bands)
         if groups.places is not None:
             dealt = dealt[groups.places]
         order = self._order(groups.cuts.size - 1, rounds, begins=begins)
+        if begins:  # the batch is of the first band, as those of the first round are, or in it
+            place = int(np.flatnonzero(dealt == groups.members[0])[0])
+            batch = int(np.searchsorted(groups.cuts, place, side="right")) - 1
+            first = int(np.flatnonzero(order == batch)[0])
+            order[[0, first]] = order[[first, 0]]
         samples = np.empty_like(dealt)
         _blocks.lay_groups(dealt, groups.cuts, order, samples)
         return samples, np.concatenate([[0], np.cumsum(np.diff(groups.cuts)[order])])

@@ -55,8 +55,9 @@ class TokenBudgetBatchSampler(BlockBatchSampler):
         attention does. The order does not depend on the ranks, so choose it for the largest number
         that the run may have. Ignored if not padded.
     longest_first : bool, default False
-        Whether epoch 0 begins with the batch of the longest samples, and the other batches of its
-        round: a budget that does not fit into memory then fails at once. With padded=True only.
+        Whether epoch 0 begins with the batch of the longest sample, and a round of batches of
+        similar length: a budget that does not fit into memory then fails at once. With padded=True
+        only.
     sampler : EpochSampler, optional
         Draws the epoch, with its seed and its ranks: any sampler of this package that draws single
         samples, and is at the beginning of an epoch. Make it for these batches alone: it draws in

@@ -68,14 +68,15 @@ def test_bounded_epochs_resume_and_are_identified_by_their_number():
             made(bad)
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.1, 4.0])
 @pytest.mark.parametrize("round_size", [1, 4, 1000])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_longest_batch_comes_first_and_all_samples_still_come_once(round_size, seed):
+def test_the_longest_batch_comes_first_and_all_samples_still_come_once(round_size, seed, noise):
     lengths = np.random.default_rng(seed).integers(1, 200, 500)
 
     def made(first):
         return TokenBudgetBatchSampler(
-            lengths, 1000, noise=0, round_size=round_size, longest_first=first, seed=seed
+            lengths, 1000, noise=noise, round_size=round_size, longest_first=first, seed=seed
         )
 
     batches = batches_of(made(True), 0)
@@ -84,7 +85,7 @@ def test_the_longest_batch_comes_first_and_all_samples_still_come_once(round_siz
     assert sorted(np.concatenate(batches)) == list(range(500))
     assert sorted(longest) == sorted(lengths[each].max() for each in batches_of(made(False), 0))
     if 1 < round_size < len(batches):  # ranks of the first step have similar batches
-        assert sorted(longest[:round_size]) == sorted(longest)[-round_size:]
+        assert min(longest[:round_size]) * (1 + noise) >= sorted(longest)[-round_size]
     assert batches_of(made(True), 1) == batches_of(made(False), 1)
 
 
