@@ -125,6 +125,8 @@ class ClassPairBatchSampler(PairBatches):
 class SharedPairs(PairSource, ReplaceableSampler[Floats]):
     """The draws of `ClassPairBatchSampler`."""
 
+    _planned_from = "shares that were set"
+
     def __init__(
         self,
         groups: Groups,

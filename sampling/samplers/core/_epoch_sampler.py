@@ -44,7 +44,7 @@ from ._passes import Doubt, Draws, EpochIterator, Pass
 from ._plan import CHUNK, EpochPlan, rows_on_host
 from ._position import Position
 from ._recorder import LossTable, Recorder
-from ._state import check_state, scores_missing
+from ._state import check_state, plan_missing
 from ._tables import DrawTable, check_table
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ class EpochSampler(Sampler[int], ABC):
 
     dynamic = False
     covers_dataset = False
+    _planned_from = "losses that were recorded"  # what a dynamic sampler plans from, for messages
     selected_from: int | None = None
     blocked = False  # True if the draws come in batches of the method's making
 
@@ -358,7 +359,7 @@ class EpochSampler(Sampler[int], ABC):
         if self.dynamic and epoch != self.epoch:
             raise ValueError(
                 f"epoch must be {self.epoch}, the one that is planned, got {epoch}: "
-                f"the epochs of {type(self).__name__} depend on the losses recorded before them"
+                f"the epochs of {type(self).__name__} depend on the {self._planned_from} before"
             )
         plan = self._make_plan(epoch)
         current = self._plans.get(self.epoch)
@@ -465,7 +466,8 @@ class EpochSampler(Sampler[int], ABC):
         def refuse() -> None:
             raise RuntimeError(
                 f"epoch {plan.epoch} is over: call set_epoch({plan.epoch + 1}) before the next "
-                f"pass, so that what it recorded can plan it; {self._where_none_can_be_set()}"
+                f"pass, so that it is planned from the {self._planned_from}; "
+                f"{self._where_none_can_be_set()}"
             )
 
         return refuse
@@ -998,12 +1000,15 @@ class EpochSampler(Sampler[int], ABC):
     def _check_plan(self, epoch: int, digest: str | None) -> None:
         if not self.dynamic:
             if digest is not None:
-                raise StateError(scores_missing(type(self).__name__, epoch, digest, "no plan"))
+                raise StateError(self._plan_missing(epoch, digest, "no plan"))
             return
         held = self._plan(self.epoch).digest()
         if (epoch, digest) != (self.epoch, held):
             here = f"plan {held} of epoch {self.epoch}"
-            raise StateError(scores_missing(type(self).__name__, epoch, digest, here))
+            raise StateError(self._plan_missing(epoch, digest, here))
+
+    def _plan_missing(self, epoch: int, digest: str | None, held: str) -> str:
+        return plan_missing(type(self).__name__, self._planned_from, epoch, digest, held)
 
     def _wait_for(self, epoch: int, consumed: int) -> None:
         """Restore a pass that had ended: the sampler waits for its next plan."""
@@ -1011,7 +1016,7 @@ class EpochSampler(Sampler[int], ABC):
             return
         if epoch != self.epoch + 1 or consumed != 0:
             here = f"a plan of epoch {self.epoch}"
-            raise StateError(scores_missing(type(self).__name__, epoch, None, here))
+            raise StateError(self._plan_missing(epoch, None, here))
         self._plan(self.epoch).finished = True
 
     def _hold(self, plan: EpochPlan) -> None:

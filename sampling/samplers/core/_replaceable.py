@@ -27,6 +27,7 @@ class ReplaceableSampler(EpochSampler, Generic[Source]):
     A subclass sets `_source` in its constructor, and calls `_replace` in the method of its users.
     """
 
+    _planned_from = "values that were set"
     _source: Source  # what the current plan is drawn from
     _next: Floats | None = None  # given since, for the next plan
 
@@ -54,6 +55,9 @@ class ReplaceableSampler(EpochSampler, Generic[Source]):
         """Set whether states carry the values; else they identify the sampler."""
         self.dynamic = dynamic
         self._fingerprint, self._arguments = "", {}
+
+    def _lacks_ranks(self) -> bool:
+        return False  # the values are given to every rank
 
     def _check_own(self, state: Mapping[str, Any]) -> None:
         ours = self.dynamic

@@ -52,9 +52,13 @@ def check_state(  # noqa: PLR0913  # what a state is compared with
         )
 
 
-def scores_missing(sampler: str, epoch: int, digest: str | None, held: str) -> str:
+def plan_missing(sampler: str, source: str, epoch: int, digest: str | None, held: str) -> str:
+    """Return the message for a plan that a state names and the sampler does not hold.
+
+    source : what the sampler plans from
+    """
     return (
         f"plan must be one that this {sampler} holds ({held}), got {digest} of epoch {epoch}: it "
-        "was made from scores, which a state_dict does not carry; write them with "
+        f"was made from the {source}, which a state_dict does not carry; write them with "
         "save_state(sampler, path) and load that file with load_state first"
     )

@@ -126,6 +126,7 @@ class ClassBalancedSampler(ReplaceableSampler["_Source"]):
 
     _algorithm = 2  # version 1 rounded each epoch independently, and summed epochs one by one
     covers_dataset = True
+    _planned_from = "shares that were set"
 
     def __init__(  # noqa: PLR0913  # shares, a progression and limits
         self,

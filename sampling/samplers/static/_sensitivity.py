@@ -139,6 +139,7 @@ class SensitivitySampler(ReplaceableSampler["_Source"]):
     _option_defaults = {"objective": "original"}
 
     covers_dataset = True
+    _planned_from = "losses at the centers that were set"
 
     def __init__(  # noqa: PLR0913  # the bound and limits
         self,

@@ -105,6 +105,7 @@ class WeightedSampler(ReplaceableSampler["_Source"]):
     """
 
     covers_dataset = True
+    _planned_from = "weights that were set"
 
     def __init__(
         self,

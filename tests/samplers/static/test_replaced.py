@@ -134,3 +134,27 @@ def test_values_that_the_constructor_would_refuse_change_nothing(call, message):
 def test_frequent_repeats_warn_when_they_are_set():
     with pytest.warns(UserWarning, match="sample 0 is drawn about 200 times"):
         WeightedSampler(np.ones(200)).set_weights([1.0] + [1e-9] * 199)
+
+
+def test_messages_name_what_was_set():
+    sampler = WeightedSampler([1, 1, 1, 1])
+    sampler.set_weights([0, 0, 1, 1])
+    sampler.set_epoch(1)
+    with pytest.raises(
+        ValueError, match=r"WeightedSampler depend on the weights that were set bef"
+    ):
+        sampler.indices(3)
+    with pytest.raises(StateError, match=r"it was made from the weights that were set, which a st"):
+        WeightedSampler([1, 1, 1, 1]).load_state_dict(sampler.state_dict(1))
+    list(sampler)
+    with pytest.raises(RuntimeError, match=r"epoch 1 is over.*from the weights that were set; "):
+        list(sampler)
+
+
+def test_shares_need_no_exchange_of_ranks():
+    sampler = ClassBalancedSampler([0, 0, 1, 1], num_replicas=2, rank=0)
+    list(sampler)
+    sampler.set_shares({0: 3, 1: 1})
+    sampler.set_epoch(1)
+    list(sampler)
+    sampler.set_epoch(2)  # warns of nothing
