@@ -372,6 +372,11 @@ class EpochBatchSampler(Sampler[list[int]]):
             weighting=weighting,
         )
 
+    def __getattr__(self, name: str) -> Any:
+        sampler = self.__dict__.get("sampler")
+        hint = f", its sampler has: batches.sampler.{name}" if hasattr(type(sampler), name) else ""
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+
 
 class BlockSampler(EpochSampler):
     """Base class of the samplers inside a `BlockBatchSampler`: their tables include the cuts."""

@@ -12,6 +12,7 @@ from typing_extensions import Unpack
 
 from ... import _check, _rng
 from ..._check._keywords import told
+from ..._warning import warn
 from ...errors import StateError
 from ...types import Floats, Indices
 from ..core._arrays import Arrays, check_array
@@ -243,6 +244,7 @@ class MixtureSampler(EpochSampler):
         self._used = np.zeros(len(self._sources), np.int64)
         self._losses: DomainLosses | None = None
         self._evaluations: Evaluations | None = None
+        self._told = False  # of an epoch without an update
         if not self.dynamic:
             self._algorithm = 2  # version 1 rounded each epoch independently, one after another
         draws = int(self._planned_at(0)[1].sum())
@@ -667,13 +669,24 @@ class MixtureSampler(EpochSampler):
         given |= _check.mapping("metrics", {} if metrics is None else metrics)
         read = () if self._evaluations is None else self._evaluations.read
         if self._evaluations is None or not set(given) & set(read):
-            rule = "no updater" if self.updater is None else type(self.updater).__name__
-            raise ValueError(
-                f"record_validation must be given what the updater reads, {list(read)}, got "
-                f"{list(given)} with {rule}"
-            )
+            raise self._not_read(given, read)
         known = {name: each for name, each in given.items() if name in read}
         self._recorder.count_nonfinite(torch.from_numpy(self._evaluations.add(known, counts)))
+
+    def _not_read(self, given: Mapping[str, Any], read: tuple[str, ...]) -> ValueError:
+        """Return the error for an evaluation of which the updater reads nothing."""
+        if self.updater is None:
+            return ValueError("record_validation needs an updater that reads it, got none")
+        rule = type(self.updater).__name__
+        if not read:
+            return ValueError(
+                f"record_validation needs an updater that reads it, got {rule}, which learns from "
+                "training losses: call reduce or record"
+            )
+        return ValueError(
+            f"record_validation must be given what {rule} reads, {' and '.join(map(repr, read))}, "
+            f"got {' and '.join(map(repr, given)) or 'nothing'}"
+        )
 
     @property
     def updater_state(self) -> State:
@@ -687,15 +700,33 @@ class MixtureSampler(EpochSampler):
             return
         self._used = self._used + self._budgeted(self.epoch)[1]
         found = {} if self._evaluations is None else self._evaluations.means()
-        self._learnt = self.updater.step(
+        learnt = self.updater.step(
             self._learnt,
             self._losses.means(),
             validation_losses=found.pop(VALIDATION, None),
             metrics=found,
         )
+        if learnt is self._learnt:
+            self._warn_unchanged()
+        self._learnt = learnt
         self._losses.clear()
         if self._evaluations is not None:
             self._evaluations.clear()
+
+    def _warn_unchanged(self) -> None:
+        """Warn, once, of an epoch of which nothing was recorded that the updater reads."""
+        trained = self._position.begun and self._plan(self.epoch).finished
+        if not trained or self._told or self.updater is None or self._learnt["updates"][0]:
+            return
+        self._told = True
+        reads = self.updater.reads
+        losses = "record_excess" if self.updater.per_token else "reduce or record"
+        calls = [losses] * (LOSSES in reads) + ["record_validation"] * (set(reads) != {LOSSES})
+        warn(
+            f"{type(self.updater).__name__} keeps the weights after epoch {self.epoch}, as nothing "
+            f"was recorded of {' or '.join(map(repr, reads))}: call {' and '.join(calls)} before "
+            "set_epoch, unless that is done in later epochs"
+        )
 
     # ------------------------------------------------------------------ saved state
 

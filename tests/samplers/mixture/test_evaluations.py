@@ -9,6 +9,7 @@ from sampling.errors import StateError
 from sampling.samplers import (
     ByPerformance,
     DoReMi,
+    EpochBatchSampler,
     MixtureSampler,
     MixtureUpdater,
     SkillIt,
@@ -130,16 +131,16 @@ def test_nothing_is_recorded_of_what_is_refused():
     for arguments, message in [
         (({"web": 1.0, "news": 2.0},), "losses must name sources of .*, got 'news'"),
         (({"web": "high"},), "losses"),
-        ((), r"must be given what the updater reads, \['validation_losses'\], got \[\]"),
+        ((), "must be given what SkillIt reads, 'validation_losses', got nothing"),
     ]:
         with pytest.raises((ValueError, TypeError), match=message):
             sampler.record_validation(*arguments)
     with pytest.raises(ValueError, match=r"counts\['web'\] must be in \[0, inf\), got -1"):
         sampler.record_validation({"web": 1.0}, counts={"web": -1})
     assert np.isnan(values_of(sampler)).all()
-    for rule in (DoReMi(), None):
+    for rule, found in ((DoReMi(), "DoReMi, which learns from training losses"), (None, "none")):
         other = MixtureSampler(NAMES, updater=rule)
-        with pytest.raises(ValueError, match="record_validation must be given what the updater re"):
+        with pytest.raises(ValueError, match=f"needs an updater that reads it, got {found}"):
             other.record_validation({"web": 1.0})
     with pytest.raises(ValueError, match="updater_state needs an updater, got none"):
         MixtureSampler(NAMES).updater_state  # noqa: B018
@@ -275,3 +276,40 @@ def test_reads_is_a_tuple_of_names():
 
     with pytest.raises(TypeError, match=r"reads of Word must be a tuple of names, such as"):
         made(Word())
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        (SkillIt(), "nothing was recorded of 'validation_losses': call record_validation before"),
+        (DoReMi(), "nothing was recorded of 'losses': call reduce or record before"),
+        (DoReMi(excess="token"), "nothing was recorded of 'losses': call record_excess before"),
+    ],
+)
+def test_an_epoch_without_a_first_update_is_told_once(rule, told):
+    sampler = MixtureSampler(NAMES, updater=rule)
+    sampler.set_epoch(1)  # nothing was trained on
+    list(sampler)
+    with pytest.warns(UserWarning, match=f"keeps the weights after epoch 1, as {told}"):
+        sampler.set_epoch(2)
+    list(sampler)
+    sampler.set_epoch(3)
+
+
+def test_an_evaluation_that_is_left_out_later_is_nothing_to_warn_of():
+    sampler = made(SkillIt())
+    sampler.record_validation({"web": 1.0})
+    list(sampler)
+    sampler.set_epoch(1)
+    list(sampler)
+    sampler.set_epoch(2)
+
+
+def test_batches_say_whose_method_it_is():
+    batches = EpochBatchSampler(made(SkillIt()), 2)
+    with pytest.raises(
+        AttributeError, match=r"its sampler has: batches\.sampler\.record_validation"
+    ):
+        batches.record_validation({"web": 1.0})
+    with pytest.raises(AttributeError, match="has no attribute 'record_loss'$"):
+        batches.record_loss({"web": 1.0})
