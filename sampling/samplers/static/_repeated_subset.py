@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack
 
 from ... import _check, _rng
@@ -39,7 +40,8 @@ class RepeatedSubsetSampler(EpochSampler):
     data_source : int or sized
         Number of samples N, or a sized object, such as the dataset.
     keep : float in (0, 1]
-        Each round draws m = round(keep * N) samples, halves rounded up, at least 1.
+        Each round draws m = round(keep * N) samples, halves rounded up, at least 1. May be omitted
+        with `quotas`.
     replacement : bool, default False
         Whether rounds are independent of one another.
     labels : array-like of shape (N,), optional
@@ -47,8 +49,8 @@ class RepeatedSubsetSampler(EpochSampler):
         Unlabelled samples (-1, None, NaN) are excluded.
     quotas : mapping from class to int, or int array of shape (C,), optional
         Samples of each class in a round instead, such as those of `quotas_from_recall`: at least 1
-        of every class, and at most its size. They add up to round(keep * N) of the labelled
-        samples.
+        of every class, and at most its size. If `keep` is given, they must add up to round(keep *
+        N) of the labelled samples.
     **options
         The options of every sampler: see `EpochSampler`.
 
@@ -95,7 +97,7 @@ class RepeatedSubsetSampler(EpochSampler):
     def __init__(
         self,
         data_source: int | Sized,
-        keep: float,
+        keep: float | None = None,
         *,
         replacement: bool = False,
         labels: ArrayLike | None = None,
@@ -103,7 +105,6 @@ class RepeatedSubsetSampler(EpochSampler):
         **options: Unpack[EpochOptions],
     ) -> None:
         size = self._size_of("data_source", data_source)
-        self.keep = _check.number("keep", keep, "(0, 1]")
         self.replacement = _check.flag("replacement", replacement)
         self._groups: Groups | None = None
         strata = np.array([size])
@@ -111,9 +112,7 @@ class RepeatedSubsetSampler(EpochSampler):
             self._groups = Groups("labels", labels)
             _check.same_length("labels", self._groups.codes, "data_source", size)
             strata = self._groups.sizes
-        self._windows = np.maximum(1, np.floor(self.keep * strata + 0.5)).astype(np.int64)
-        if quotas is not None:
-            self._windows = self._checked(quotas)
+        self.keep, self._windows = self._sizes(keep, quotas, strata)
         seed = _check.seed(options.get("seed", 0))
         self._runs = [
             Run(int(n), int(m), seed, f"rs2 {stratum}")
@@ -122,6 +121,31 @@ class RepeatedSubsetSampler(EpochSampler):
         if any(run.rounds for run in self._runs):
             self._algorithm = 2  # version 1 depended on all rounds from the first
         super().__init__(size, int(self._windows.sum()), **options)
+
+    def _sizes(
+        self,
+        keep: float | None,
+        quotas: Mapping[Any, int] | ArrayLike | None,
+        strata: NDArray[np.integer],
+    ) -> tuple[float, Indices]:
+        """Return the fraction, and the samples of each stratum in a round: (C,) -> (), (C,)."""
+        fraction = None if keep is None else _check.number("keep", keep, "(0, 1]")
+        if quotas is None:
+            if fraction is None:
+                raise TypeError("keep must be given, or quotas with labels, got neither")
+            kept = np.floor(fraction * strata + 0.5)
+            return fraction, np.maximum(1, kept).astype(np.int64)
+        windows, size = self._checked(quotas), int(strata.sum())
+        drawn = int(windows.sum())
+        if fraction is None:
+            return drawn / size, windows
+        total = max(1, math.floor(fraction * size + 0.5))
+        if drawn != total:
+            raise ValueError(
+                f"quotas must add up to {total}, a fraction keep={fraction:g} of the {size} "
+                f"labelled samples, got {drawn}: omit keep, or change the quotas"
+            )
+        return fraction, windows
 
     def _checked(self, quotas: Mapping[Any, int] | ArrayLike) -> Indices:
         """Return the samples of each class in a round, int64 (C,)."""
@@ -142,12 +166,6 @@ class RepeatedSubsetSampler(EpochSampler):
                     f"quotas must {rule}, got {given[at]:g} for class {_labels.item(names[at])!r} "
                     f"of {sizes[at]} samples"
                 )
-        total = max(1, int(np.floor(self.keep * sizes.sum() + 0.5)))
-        if given.sum() != total:
-            raise ValueError(
-                f"quotas must add up to {total}, a fraction keep={self.keep:g} of the "
-                f"{sizes.sum()} labelled samples, got {given.sum():.0f}"
-            )
         return given.astype(np.int64)
 
     def table(self, epoch: int) -> DrawTable:

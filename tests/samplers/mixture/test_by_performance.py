@@ -65,7 +65,5 @@ def test_names_of_metrics():
         ByPerformance("f1", power=-1)
     sampler = MixtureSampler([3, 4], updater=ByPerformance("f1"))
     sampler.record_validation([9.0, 9.0], metrics={"f1": [0.5, 0.5], "other": [1.0, 2.0]})
-    with pytest.raises(
-        ValueError, match=r"what ByPerformance reads, 'f1', got 'auc'"
-    ):
+    with pytest.raises(ValueError, match=r"what ByPerformance reads, 'f1', got 'auc'"):
         sampler.record_validation(metrics={"auc": [0.5, 0.5]})

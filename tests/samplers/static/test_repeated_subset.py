@@ -263,3 +263,19 @@ def test_halves_are_rounded_up_and_a_round_is_never_empty(size, part, count):
     assert len(RepeatedSubsetSampler(size, part)) == count
     labels = np.repeat([0, 1], size)
     assert len(RepeatedSubsetSampler(2 * size, part, labels=labels)) == 2 * count
+
+
+def test_quotas_are_the_samples_of_each_class_in_a_round():
+    labels = np.repeat(["a", "b", "c"], [60, 30, 10])
+    quotas = {"a": 5, "b": 10, "c": 10}
+    sampler = RepeatedSubsetSampler(100, labels=labels, quotas=quotas, seed=2)
+    assert sampler.keep == 0.25
+    for epoch in range(5):
+        drawn = labels[sampler.indices(epoch)].tolist()
+        assert [drawn.count(name) for name in "abc"] == [5, 10, 10]
+    same = RepeatedSubsetSampler(100, 0.25, labels=labels, quotas=quotas, seed=2)
+    same.load_state_dict(sampler.state_dict(5))
+    with pytest.raises(ValueError, match=r"quotas must add up to 20, .* got 25: omit keep, or"):
+        RepeatedSubsetSampler(100, 0.2, labels=labels, quotas=quotas)
+    with pytest.raises(TypeError, match="keep must be given, or quotas with labels, got neither"):
+        RepeatedSubsetSampler(100, labels=labels)
