@@ -339,3 +339,20 @@ def test_a_pruner_of_others_that_passes_everything_on_names_the_options_of_its_f
 def test_arguments_in_a_wrong_place_are_answered_with_their_order(call, message):
     with pytest.raises(TypeError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: samplers.RCAPSampler([0, 1], budget=0.5), "write keep instead of budget"),
+        (lambda: samplers.SubsetSampler([0], num_epochs=3), "omit num_epochs"),
+        (
+            lambda: samplers.ClassesPerBatchSampler([0, 1], 2, 1, group=[0, 0]),
+            "write outer instead of group",
+        ),
+        (lambda: selection.graph_cut([[1.0]], 1, lam=0.5), "write redundancy instead of lam"),
+    ],
+)
+def test_names_of_others(call, told):
+    with pytest.raises(TypeError, match=told):
+        call()

@@ -52,7 +52,7 @@ _OURS: dict[str, tuple[str, ...]] = {
         ("labels", "groups", "clusters"),
     ),
     **dict.fromkeys(("domain", "domain_ids", "sources"), ("domains", "groups")),
-    **dict.fromkeys(("group", "group_ids"), ("groups",)),
+    **dict.fromkeys(("group", "group_ids", "within"), ("outer", "groups")),
     **dict.fromkeys(("cluster", "cluster_ids", "assignments"), ("clusters",)),
     **dict.fromkeys(
         ("indices", "idx", "index", "subset", "mask"), ("indices", "selection", "primary", "rows")
@@ -62,6 +62,8 @@ _OURS: dict[str, tuple[str, ...]] = {
         ("num_samples", "num_draws", "epoch_size", "n_samples", "length_before_new_iter", "size"),
         ("num_samples", "budget", "total"),
     ),
+    "budget": ("keep", "num_samples"),
+    **dict.fromkeys(("lam", "lambda_", "lmbda", "reg"), ("redundancy", "regularization", "ridge")),
     **dict.fromkeys(
         ("train_size", "k", "num_select", "n_select", "fraction", "ratio", "keep", "keep_fraction")
         + ("samples_fraction", "keep_per_round"),
@@ -110,6 +112,7 @@ _LOADERS = (
     "timeout",
 )
 _ADVICE: dict[str, str] = {
+    "num_epochs": "omit num_epochs: the draws of an epoch do not depend on their number",
     "shuffle": "omit shuffle: the order is shuffled again in each epoch, by seed and set_epoch",
     "batch_size": "give batch_size to DataLoader, or to EpochBatchSampler(sampler, batch_size)",
     **dict.fromkeys(

@@ -79,6 +79,11 @@ def expected_loss(
 
 
 def _probabilities(name: str, values: ArrayLike) -> Floats:
+    if np.ndim(values) == 1:
+        raise ValueError(
+            f"{name} must have shape (N, C), a probability of each class, got {np.shape(values)}: "
+            "of two classes too; of one sample, give [probabilities]"
+        )
     rows = np.asarray(_check.embeddings(name, values)[:], np.float64)
     bad = (rows < 0).any(axis=1) | (np.abs(rows.sum(axis=1) - 1.0) > 1e-3)
     if bad.any():

@@ -44,6 +44,11 @@ def keywords_for(function: Callable[..., torch.Tensor], given: Mapping[str, Any]
 
     Keywords bound by `functools.partial` are not replaced.
     """
+    if not callable(function):
+        raise TypeError(
+            "weighting must be a function of the losses, such as weighting.ClassWeights(labels), "
+            f"got {function!r}"
+        )
     takes, requires = wanted(function)
     found = {
         name: given[name] for name in KEYWORDS if name in takes and given.get(name) is not None

@@ -33,10 +33,15 @@ def check_losses(losses: object, rows: NDArray[np.int64] | torch.Tensor) -> None
         )
     if not losses.is_floating_point():
         raise TypeError(f"losses must be floating, got {losses.dtype}")
-    if losses.numel() != length or length == 0:
+    count = losses.numel()
+    if count != length or length == 0:
+        mixed = 0 < count < length and length % count == 0
+        hint = (
+            ": mixed samples, such as pairs, have no weights, call losses.mean()" if mixed else ""
+        )
         raise ValueError(
-            f"losses must be as many as indices and at least 1, got {losses.numel()} losses "
-            f"for {length} indices"
+            f"losses must be as many as indices and at least 1, got {count} losses for {length} "
+            f"indices{hint}"
         )
 
 

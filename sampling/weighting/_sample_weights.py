@@ -53,6 +53,12 @@ class SampleWeights:
     """
 
     def __init__(self, weights: ArrayLike) -> None:
+        several = isinstance(weights, tuple) and len(weights) > 0
+        if isinstance(
+            weights[0] if several else weights, SampleWeights
+        ):  # of `double_weights`, say
+            which = "the first of the results" if several else "them"
+            raise TypeError(f"weights must be numbers, got SampleWeights: use {which} as they are")
         found = _check.weights("weights", weights)
         with np.errstate(over="ignore"):  # refused below
             self._weights = found.astype(np.float32)

@@ -177,3 +177,8 @@ def test_few_errors_warn_that_the_interval_is_too_narrow(losses, other):
     with pytest.warns(UserWarning, match=f"differ from the most frequent one, 0, got {other} of 6"):
         drawn.estimate(losses)
     assert drawn.estimate(np.arange(6.0)).standard_error > 0
+
+
+def test_expected_loss_of_one_column_is_told_the_shape():
+    with pytest.raises(ValueError, match=r"predictions must have shape \(N, C\).* got \(2,\)"):
+        expected_loss([0.1, 0.9], loss="error")

@@ -207,3 +207,8 @@ def test_a_signature_is_read_once_and_the_function_is_not_kept_alive(monkeypatch
     del plain, use
     gc.collect()
     assert watched() is None
+
+
+def test_a_name_is_no_weighting():
+    with pytest.raises(TypeError, match=r"weighting must be a function .*, got 'balanced'"):
+        ShuffleSampler(4).reduce(torch.ones(2), [0, 1], weighting="balanced")

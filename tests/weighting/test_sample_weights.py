@@ -175,3 +175,11 @@ def test_weights_beyond_float32_are_refused():
         SampleWeights([1.0, 1e300])
     with pytest.raises(ValueError, match="not all be 0 as float32, got at most 1e-200"):
         SampleWeights([0.0, 1e-200])
+
+
+def test_results_are_used_as_they_are():
+    made = SampleWeights([1.0, 2.0])
+    with pytest.raises(TypeError, match="got SampleWeights: use them as they are"):
+        SampleWeights(made)
+    with pytest.raises(TypeError, match="use the first of the results as they are"):
+        SampleWeights((made, np.ones(3)))

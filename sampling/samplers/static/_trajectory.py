@@ -256,6 +256,28 @@ class TrajectorySampler(EpochSampler):
         found: Indices = np.searchsorted(self.starts, rows, side="right") - 1
         return found
 
+    @told
+    def metrics(self, groups: ArrayLike | None = None) -> dict[str, float]:
+        """Return figures of the planned epoch; see `EpochSampler.metrics`.
+
+        Parameters
+        ----------
+        groups : array-like of shape (N,), optional
+            As in `EpochSampler.metrics`.
+
+        Returns
+        -------
+        dict of str to float
+            Those of every sampler, and "top_mass" and "effective_size", the attributes.
+
+        Examples
+        --------
+        >>> round(TrajectorySampler([2, 2], [0.0, 9.0], alpha=0.5).metrics()["top_mass"], 3)
+        0.881
+        """
+        own = {"top_mass": self.top_mass, "effective_size": self.effective_size}
+        return {**super().metrics(groups), **own}
+
     def table(self, epoch: int) -> DrawTable:
         key = _rng.key(self.seed, epoch, "trajectory")
         return _TwoLevelTable(self._cumulative, self.starts, self.num_samples, key)

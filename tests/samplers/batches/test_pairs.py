@@ -1,6 +1,7 @@
 import numpy as np
 import oracle_pairs as oracles
 import pytest
+import torch
 from batch_helpers import check_fingerprints, check_loader, each_check, of_epoch
 
 from sampling.samplers import PairBatchSampler
@@ -264,3 +265,10 @@ def test_wrong_arguments():
             PairBatchSampler(*arguments, **options)
     with pytest.raises(TypeError, match="rule must be a name, or a mapping of names to"):
         PairBatchSampler(LABELS, 4, ["random"])
+
+
+def test_the_loss_of_mixed_pairs_has_no_weights():
+    batches = PairBatchSampler(LABELS, 10)
+    batch = next(iter(batches))
+    with pytest.raises(ValueError, match=r"got 10 losses for 20 indices: mixed samples, such as p"):
+        batches.reduce(torch.ones(10), batch)

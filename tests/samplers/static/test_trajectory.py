@@ -195,3 +195,11 @@ def test_a_bad_observation_is_named_by_its_row_of_the_table():
     TrajectorySampler.from_steps(np.ones(4), [0, 0, 0, 1], observations=rows)  # not read
     with pytest.raises(ValueError, match="observations must be finite .* got nan in row 2"):
         TrajectorySampler.from_steps(np.ones(4), [0, 1, 0, 1], observations=rows)
+
+
+def test_metrics_say_how_concentrated_the_draws_are():
+    sampler = TrajectorySampler([2, 2], [0.0, 9.0], alpha=0.5)
+    figures = sampler.metrics()
+    assert figures["draws"] == 4
+    assert figures["top_mass"] == sampler.top_mass
+    assert figures["effective_size"] == sampler.effective_size
