@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
@@ -53,10 +55,9 @@ class SampleWeights:
     """
 
     def __init__(self, weights: ArrayLike) -> None:
-        several = isinstance(weights, tuple) and len(weights) > 0
-        if isinstance(
-            weights[0] if several else weights, SampleWeights
-        ):  # of `double_weights`, say
+        given: Any = weights  # a SampleWeights, or what `double_weights` returns, by mistake
+        several = isinstance(given, tuple) and given
+        if isinstance(given[0] if several else given, SampleWeights):
             which = "the first of the results" if several else "them"
             raise TypeError(f"weights must be numbers, got SampleWeights: use {which} as they are")
         found = _check.weights("weights", weights)

@@ -667,26 +667,27 @@ class MixtureSampler(EpochSampler):
         """
         given = {} if losses is None else {VALIDATION: losses}
         given |= _check.mapping("metrics", {} if metrics is None else metrics)
-        read = () if self._evaluations is None else self._evaluations.read
-        if self._evaluations is None or not set(given) & set(read):
-            raise self._not_read(given, read)
-        known = {name: each for name, each in given.items() if name in read}
-        self._recorder.count_nonfinite(torch.from_numpy(self._evaluations.add(known, counts)))
+        evaluations = self._evaluated(given)
+        known = {name: each for name, each in given.items() if name in evaluations.read}
+        self._recorder.count_nonfinite(torch.from_numpy(evaluations.add(known, counts)))
 
-    def _not_read(self, given: Mapping[str, Any], read: tuple[str, ...]) -> ValueError:
-        """Return the error for an evaluation of which the updater reads nothing."""
+    def _evaluated(self, given: Mapping[str, Any]) -> Evaluations:
+        """Return what an evaluation is recorded in; raise if the updater reads nothing of it."""
         if self.updater is None:
-            return ValueError("record_validation needs an updater that reads it, got none")
-        rule = type(self.updater).__name__
-        if not read:
-            return ValueError(
+            raise ValueError("record_validation needs an updater that reads it, got none")
+        found, rule = self._evaluations, type(self.updater).__name__
+        if found is None:
+            raise ValueError(
                 f"record_validation needs an updater that reads it, got {rule}, which learns from "
                 "training losses: call reduce or record"
             )
-        return ValueError(
-            f"record_validation must be given what {rule} reads, {' and '.join(map(repr, read))}, "
-            f"got {' and '.join(map(repr, given)) or 'nothing'}"
-        )
+        if not set(given) & set(found.read):
+            raise ValueError(
+                f"record_validation must be given what {rule} reads, "
+                f"{' and '.join(map(repr, found.read))}, got "
+                f"{' and '.join(map(repr, given)) or 'nothing'}"
+            )
+        return found
 
     @property
     def updater_state(self) -> State:
