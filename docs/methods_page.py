@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from sampling._entry import cell, table
+from sampling._functions import FUNCTIONS
 from sampling.batch_selection._registry import SELECTORS
 from sampling.samplers import _registry as samplers
 from sampling.samplers.mixture._registry import UPDATERS
@@ -71,6 +72,11 @@ def page() -> str:
             "and samplers above. `TrainingDynamics` records a run, and returns all of its scores.",
             table("Score", SCORES),
         ),
+        "Labels to buy, quotas, learnt weights and the rest": (
+            "Methods that are none of these, with their packages; see [labels](labeling.md), "
+            "[loss weights](reweighting.md), [mixtures](mixtures.md) and [corpora](corpora.md).",
+            table("Name", FUNCTIONS),
+        ),
     }
     return HEAD + "".join(
         f"\n## {name}\n\n{about}\n\n{rows}\n" for name, (about, rows) in parts.items()
@@ -98,7 +104,8 @@ def linked(page: str) -> str:
         package = found[1] if found and not line.startswith("|") else package
         named = re.match(r"\| `((\w+)[\w.]*)` \|", line)
         if named:
-            link = f"[`{named[1]}`](api/{package}.{named[2]}.md)"
+            whole = named[1] if named[1] in FUNCTIONS else f"{package}.{named[2]}"
+            link = f"[`{named[1]}`](api/{whole}.md)"
             line = line.replace(f"`{named[1]}`", link, 1)
         lines.append(line)
     return "\n".join(lines)

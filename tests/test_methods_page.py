@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sampling import samplers, selection
+from sampling import labeling, samplers, selection
 from sampling._entry import VERDICTS
+from sampling._functions import FUNCTIONS
 from sampling.samplers._registry import SAMPLERS
 from sampling.scores._registry import SCORES
 
@@ -31,6 +32,15 @@ def test_every_sampler_and_selector_is_on_it(made):
             assert f"| `{name}` |" in text
     for name in (*selection.methods(), *SCORES):
         assert f"| `{name}` |" in text
+
+
+def test_functions_are_named_with_their_packages():
+    for name in FUNCTIONS:
+        package, own = name.split(".")
+        assert own in importlib.import_module(f"sampling.{package}").__all__
+    results = {"RiskEstimate", "LearningCurve", "SizeEstimate", "Allocation"}
+    told = {name.split(".")[1] for name in FUNCTIONS if name.startswith("labeling.")}
+    assert told == set(labeling.__all__) - results
 
 
 def test_every_method_has_its_verdict_and_evidence_in_the_table(made):
@@ -59,3 +69,4 @@ def test_names_link_to_the_page_of_their_package(made):
     assert "| [`semdedup`](api/selection.semdedup.md) |" in text
     assert "| [`TrainingDynamics.el2n`](api/scores.TrainingDynamics.md) |" in text
     assert "| [`grand`](api/scores.grand.md) |" in text
+    assert "| [`labeling.Acquisition`](api/labeling.Acquisition.md) |" in text

@@ -14,7 +14,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 BASE = {"errors", "types", "_check", "_files", "_rng", "_numba", "_optional", "_version"}
 BASE |= {"_interrupt", "_late", "_warning", "_inclusion", "_identity", "_report", "_checkpoint"}
-BASE |= {"_distinct", "_entry", "_evidence", "_progress", "_shares"}
+BASE |= {"_distinct", "_entry", "_evidence", "_functions", "_progress", "_shares"}
 BELOW = {  # what the files of each part may import from the package, beside their own part
     **dict.fromkeys(BASE, BASE),
     "kernels": BASE,
