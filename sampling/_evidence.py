@@ -120,6 +120,9 @@ COMPARED: dict[str, str] = {
     "lewis": "points at keep 0.7, 0.5, 0.2: -1.29, -2.40, -6.52 on texts",
     "root_leverage": "points at keep 0.7, 0.5, 0.2: -1.18, -2.55, -6.65 on texts",
     "sensitivity_lp": "points at keep 0.7, 0.5, 0.2: -1.21, -2.40, -6.53 on texts",
+    "graph_cut": "points at keep 0.7, 0.5, 0.2: -3.01, -6.89, -18.58 on texts",
+    "best_window": "points at keep 0.7, 0.5, 0.2: -1.12, -2.87, -8.44 on texts",
+    "cluster_hierarchy": "points at keep 0.7, 0.5, 0.2: -1.76, -3.46, -8.42 on texts",
     "TrainingDynamics.el2n": (
         "`top:el2n`: points at keep 0.7, 0.5, 0.2: -0.07, -0.22, -6.42 on Fashion-MNIST; -1.18, "
         "-5.52, -43.13 on texts; -22.80 points with 20 % wrong labels, keep 0.5"
@@ -138,6 +141,7 @@ COMPARED: dict[str, str] = {
     "TrainingDynamics.tdds": (
         "`top:tdds`: points at keep 0.7, 0.5, 0.2: -1.18, -2.85, -8.92 on texts"
     ),
+    "contrastive": "`top:contrastive`: points at keep 0.7, 0.5, 0.2: -3.93, -7.26, -15.38 on texts",
     "label_issues": (
         "`label-issues`: points of balanced accuracy: -3.00 on texts; +0.36 points with 20 % "
         "wrong labels"
