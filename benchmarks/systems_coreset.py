@@ -392,12 +392,18 @@ def semdedup() -> None:
 @system("coreset 14i", "Hierarchical k-means curation", "Vo et al., TMLR 2024",
         "selection.cluster_hierarchy", "different resampling at each level")  # fmt: skip
 def cluster_hierarchy() -> None:
-    """Digits of which 0 is 5 times as frequent: counts of the branches are their water level."""
+    """Digits of which 0 is 5 times as frequent: kept less than half as often, over 5 seeds."""
     x, y = digits()
     rows = np.vstack([x, *[x[y == 0]] * 4])
-    picked = selection.cluster_hierarchy(rows, 600, num_clusters=[200, 10], resampling_steps=2)
     zeros = np.concatenate([y == 0, np.ones(4 * (y == 0).sum(), bool)])
-    must(len(picked) == 600 and zeros[picked.indices].mean() < 0.5 * zeros.mean())
+    shares = []
+    for seed in range(5):  # of one seed, two of the ten branches may be zeros
+        picked = selection.cluster_hierarchy(
+            rows, 600, num_clusters=[200, 10], resampling_steps=2, seed=seed
+        )
+        must(len(picked) == 600)
+        shares.append(zeros[picked.indices].mean())
+    must(np.mean(shares) < 0.5 * zeros.mean(), shares)
 
 
 @system("coreset 14i", "Uniform over clusters", "one level of Vo et al., TMLR 2024",
