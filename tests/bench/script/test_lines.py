@@ -217,7 +217,6 @@ def test_weights_of_a_method_are_multiplied_in(begin):
         ("kl-dro", lambda s: trained(s), "reduce was never called"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:ODM keeps the weights")
 def test_a_run_that_did_something_else_fails(begin, method, how, reason):
     answer = begin(method, 0.5 if method == "rs2" else 1.0)
     how(bench.sampler(range(SIZE), labels=LABELS))
